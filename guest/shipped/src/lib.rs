@@ -1,4 +1,4 @@
-//! The policy that Airlock ships: OpenAI's chat completions over Codex. This file is its table of contents.
+//! The policy that Airlock ships: OpenAI's chat completions and Anthropic's Messages API over Codex. This file is its table of contents.
 //!
 //! All modules are plain Rust over the types of `wit/`: they run natively in tests and in other policies. Only
 //! `component`, `exports`, `bindings` and `allocator` concern the WebAssembly component.
@@ -30,9 +30,11 @@ mod problem;
 mod reasoning_signature;
 mod tools;
 
-/// The dialect of OpenAI's chat completions, as the host's route names it.
+/// OpenAI's chat completions, as the host's route names the dialect.
 pub const DIALECT: &str = "chat-completions";
 /// Anthropic's Messages API, as the host's route names it.
 pub const MESSAGES_DIALECT: &str = "messages";
 /// OpenAI's Responses API, as the host's route names it.
 pub const RESPONSES_DIALECT: &str = "responses";
+/// The dialects that this policy implements.
+pub const DIALECTS: [&str; 3] = [DIALECT, MESSAGES_DIALECT, RESPONSES_DIALECT];

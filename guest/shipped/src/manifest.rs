@@ -1,8 +1,8 @@
 //! The policy's description of itself, for operators.
 
+use crate::DIALECTS;
 use crate::bindings::exports::airlock::policy::manifest::{Description, Setting, Takes};
 use crate::panel::Strategy;
-use crate::{DIALECT, RESPONSES_DIALECT};
 
 /// The description of the shipped policy with these strategies.
 pub fn describe(strategies: &[Box<dyn Strategy>]) -> Description {
@@ -10,9 +10,10 @@ pub fn describe(strategies: &[Box<dyn Strategy>]) -> Description {
     Description {
         name: "shipped".to_owned(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        summary: "OpenAI's chat completions and Responses API over Codex, with a panel over several answers."
+        summary: "OpenAI's chat completions and Responses API and Anthropic's Messages API over Codex, with a panel over \
+            several answers."
             .to_owned(),
-        dialects: vec![DIALECT.to_owned(), RESPONSES_DIALECT.to_owned()],
+        dialects: DIALECTS.map(str::to_owned).to_vec(),
         settings: settings(&names),
         strategies: names,
     }

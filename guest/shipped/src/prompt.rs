@@ -12,6 +12,7 @@ mod continuation;
 mod conversation;
 mod fan_out;
 mod members;
+pub mod messages;
 mod options;
 mod parameters;
 mod plan;
@@ -25,7 +26,6 @@ mod shape;
 mod stop_sequences;
 #[cfg(test)]
 mod tests;
-#[allow(dead_code, reason = "chat estimates nothing")]
 mod token_estimate;
 mod tool_choice;
 mod tools;
@@ -38,10 +38,11 @@ use crate::bindings::exports::airlock::policy::prompt::Action;
 use crate::bindings::exports::airlock::policy::prompt::Plan;
 use crate::json;
 use crate::panel::{self, Strategy};
-use crate::{DIALECT as CHAT, RESPONSES_DIALECT as RESPONSES};
+use crate::{DIALECT as CHAT, MESSAGES_DIALECT as MESSAGES, RESPONSES_DIALECT as RESPONSES};
 
 use body::{Dialect, RequestBody, RequestBodyShape};
 use chat::ChatDialect;
+use messages::MessagesDialect;
 use problems::{malformed, unknown_dialect, unknown_route};
 use reader::Reader;
 use responses::ResponsesDialect;
@@ -78,7 +79,15 @@ pub fn render_with(request: &Request, strategies: &[Box<dyn Strategy>]) -> Resul
         (RESPONSES, "POST /v1/responses/input_tokens") => Rendering::new(request, strategies)?
             .with_body::<ResponsesDialect, _>(|body, _| Ok(body.input_tokens()))
             .map(Action::Respond),
-        (CHAT | RESPONSES, route) => Err(unknown_route(&request.dialect, route)),
+        (MESSAGES, "POST /v1/messages") => Rendering::new(request, strategies)?
+            .plan::<MessagesDialect>()
+            .map(messages::with_dotted_params)
+            .map_err(messages::with_dotted_path),
+        (MESSAGES, "POST /v1/messages/count_tokens") => Rendering::new(request, strategies)?
+            .with_body::<MessagesDialect, _>(|body, _| body.input_tokens())
+            .map(|tokens| Action::Respond(format!(r#"{{"input_tokens":{tokens}}}"#)))
+            .map_err(messages::with_dotted_path),
+        (CHAT | MESSAGES | RESPONSES, route) => Err(unknown_route(&request.dialect, route)),
         (dialect, _) => Err(unknown_dialect(dialect)),
     }
 }

@@ -11,7 +11,7 @@ use std::borrow::Cow;
 
 use airlock_shipped_policy::bindings::airlock::policy::types::Request;
 use airlock_shipped_policy::bindings::exports::airlock::policy::prompt::{Action, Plan};
-use airlock_shipped_policy::{DIALECT, RESPONSES_DIALECT, prompt};
+use airlock_shipped_policy::{DIALECT, MESSAGES_DIALECT, RESPONSES_DIALECT, prompt};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use serde_json::Value;
@@ -140,6 +140,19 @@ fn body(schemas: &[String; 2], strings: &[String; 5]) -> String {
     )
 }
 
+/// As `body`, in Anthropic's Messages. The fourth string is the input of a call.
+fn messages_body(schemas: &[String; 2], strings: &[String; 5]) -> String {
+    let [parameters, format] = schemas;
+    let [content, id, input, output, name] = strings;
+    format!(
+        r#"{{"model":"m","max_tokens":1,"system":{output},"messages":[{{"role":"user","content":{content}}},
+{{"role":"assistant","content":[{{"type":"text","text":{output}}},{{"type":"tool_use","id":{id},"name":{name},"input":{{"a":{input},"b":{format}}}}}]}},
+{{"role":"user","content":[{{"type":"tool_result","tool_use_id":{id},"content":{output}}}]}}],
+"tools":[{{"name":{name},"input_schema":{parameters}}}],
+"output_config":{{"format":{{"type":"json_schema","schema":{format}}}}}}}"#
+    )
+}
+
 /// As `body`, for the Responses API.
 fn responses_body(schemas: &[String; 2], strings: &[String; 5]) -> String {
     let [parameters, format] = schemas;
@@ -256,6 +269,14 @@ fn codex_parses_everything_that_the_policy_accepts() {
 }
 
 #[test]
+fn codex_parses_everything_that_is_accepted_of_the_messages_api() {
+    check_accepted(|schemas, strings| {
+        let body = messages_body(schemas, strings);
+        render_as(MESSAGES_DIALECT, "POST /v1/messages", body)
+    });
+}
+
+#[test]
 fn codex_parses_everything_that_is_accepted_of_the_responses_api() {
     check_accepted(|schemas, strings| {
         let body = responses_body(schemas, strings);
@@ -301,11 +322,8 @@ fn check_accepted(render: impl Fn(&[String; 2], &[String; 5]) -> Option<Plan>) {
             Ok(())
         })
         .unwrap();
-    assert!(
-        seen.get() > CASES / 4,
-        "only {} are let through",
-        seen.get()
-    );
+    let seen = seen.get();
+    assert!(seen > CASES / 4, "only {seen} are let through");
 }
 
 #[test]

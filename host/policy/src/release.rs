@@ -234,6 +234,7 @@ impl Release {
             wasi: *wasi,
             health: Health::new(Arc::default()),
             meter,
+            dialects: OnceCell::new(),
         }))
     }
 

@@ -30,6 +30,9 @@ pub(super) trait RequestBody<'de>: Default {
         fields: &mut A,
     ) -> Result<(), A::Error>;
 
+    /// Notes that the body has a parameter that is required and unused.
+    fn note_required(&mut self, _name: &'static str) {}
+
     /// Checks what depends on several fields of this dialect alone.
     ///
     /// # Errors
@@ -64,7 +67,7 @@ impl<'de, B: RequestBody<'de>> JsonShape<'de> for RequestBodyShape<B> {
             };
             match parameter.treatment {
                 Treatment::Honoured => body.honour(parameter.name, reader, &mut fields)?,
-                Treatment::Accepted | Treatment::Ignored | Treatment::Refused(_) => {
+                _ => {
                     let verdict = reader.at(PathSegment::Key(parameter.name), |reader| {
                         let value = fields.next_value_seed(ShapeSeed {
                             reader,
@@ -72,8 +75,13 @@ impl<'de, B: RequestBody<'de>> JsonShape<'de> for RequestBodyShape<B> {
                         })?;
                         parameter.apply(reader, &value)
                     })?;
-                    if matches!(verdict, ParameterAction::Ignore) {
-                        reader.ignore(parameter.name)?;
+                    match verdict {
+                        ParameterAction::Nothing => {}
+                        ParameterAction::Ignore => reader.ignore(parameter.name)?,
+                        ParameterAction::NoteRequired => {
+                            body.note_required(parameter.name);
+                            reader.note_ignored(parameter.name.to_owned());
+                        }
                     }
                 }
             }

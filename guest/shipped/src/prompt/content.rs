@@ -56,19 +56,42 @@ pub(super) fn attachment<E: de::Error>(reader: &mut Reader<'_>, url: &str) -> Re
             "this data: URL cannot be read; write it as data:image/png;base64,… with nothing but padded base64 after the comma, and send at most 256 of them",
         ));
     }
-    let Some(number) = url.strip_prefix(ATTACHMENT) else {
+    if !url.starts_with(ATTACHMENT) {
         return Err(reader.invalid("expected a data: URL of an image"));
-    };
-    let number = number.parse::<u32>().ok();
-    let found = number.and_then(|number| Some((number, reader.attachment(number)?)));
-    match found {
-        Some((number, attachment)) if is_image(&attachment.media_type) => Ok(number),
-        Some(_) => {
-            Err(reader.invalid("this is not an image that models read; send PNG, JPEG, GIF or WebP"))
-        }
-        None => Err(reader.invalid(
+    }
+    match lifted_image(reader, url) {
+        LiftedImage::Attachment(number) => Ok(number),
+        LiftedImage::OtherFormat => Err(reader.invalid(NOT_AN_IMAGE)),
+        LiftedImage::NotLifted => Err(reader.invalid(
             "expected a data: URL of an image; the prefix `attachment:` is reserved for the gateway",
         )),
+    }
+}
+
+/// The message about an attachment of another format.
+pub(super) const NOT_AN_IMAGE: &str =
+    "this is not an image that models read; send PNG, JPEG, GIF or WebP";
+
+/// What a text at the place of an image stands for.
+pub(super) enum LiftedImage {
+    /// The image of this number.
+    Attachment(u32),
+    /// An attachment that is no image.
+    OtherFormat,
+    /// No attachment that the host lifted from here.
+    NotLifted,
+}
+
+/// The attachment to which the text at the current path refers.
+pub(super) fn lifted_image(reader: &mut Reader<'_>, text: &str) -> LiftedImage {
+    let number = text.strip_prefix(ATTACHMENT);
+    let number = number.and_then(|number| number.parse::<u32>().ok());
+    match number.and_then(|number| Some((number, reader.attachment(number)?))) {
+        Some((number, attachment)) if is_image(&attachment.media_type) => {
+            LiftedImage::Attachment(number)
+        }
+        Some(_) => LiftedImage::OtherFormat,
+        None => LiftedImage::NotLifted,
     }
 }
 

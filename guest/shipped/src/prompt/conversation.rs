@@ -24,7 +24,7 @@ use placed_call::PlacedCall;
 
 pub(super) use answered_calls::AnsweredCalls;
 pub(super) use message::{ConversationMessage, MessageRole, push_paragraph};
-pub(super) use placed_call::{CallError, CallErrorKind, ItemPosition};
+pub(super) use placed_call::{CallMismatch, CallMismatchKind, ItemPosition};
 
 /// The most characters of a turn's input that Codex (0.169) accepts. History items may be longer.
 const INPUT_AT_MOST: usize = 1_048_576;
@@ -98,7 +98,6 @@ impl<'de> ConversationBuilder<'de> {
     }
 
     /// Adds an item that reaches the model as it is.
-    #[allow(dead_code, reason = "chat has no such items")]
     pub(super) fn add_opaque(&mut self, item: OpaqueItem<'de>) {
         self.items.push(ConversationItem::Opaque(item));
     }
@@ -118,11 +117,11 @@ impl<'de> ConversationBuilder<'de> {
         &mut self,
         call: FunctionCall<'de>,
         position: ItemPosition,
-    ) -> Result<(), CallError> {
+    ) -> Result<(), CallMismatch> {
         let latest = self.ids.latest(&call.id);
         if latest.is_some_and(|latest| self.calls.get(latest).is_some_and(|it| !it.answered)) {
-            let kind = CallErrorKind::DuplicateCall;
-            return Err(CallError { position, kind });
+            let kind = CallMismatchKind::DuplicateCall;
+            return Err(CallMismatch { position, kind });
         }
         let number = self.calls.len();
         self.items.push(ConversationItem::Call(number));
@@ -146,10 +145,10 @@ impl<'de> ConversationBuilder<'de> {
         id: &str,
         parts: Vec<ContentPart<'de>>,
         position: ItemPosition,
-    ) -> Result<(), CallError> {
-        let error = |kind| Err(CallError { position, kind });
+    ) -> Result<(), CallMismatch> {
+        let error = |kind| Err(CallMismatch { position, kind });
         let Some(number) = self.ids.latest(id) else {
-            return error(CallErrorKind::MissingCall);
+            return error(CallMismatchKind::MissingCall);
         };
         let follows = matches!(
             self.items.last(),
@@ -157,8 +156,10 @@ impl<'de> ConversationBuilder<'de> {
         );
         match self.calls.get_mut(number) {
             Some(placed) if !placed.answered => placed.answered = true,
-            _ if follows && number >= self.reply.1 => return error(CallErrorKind::DuplicateResult),
-            _ => return error(CallErrorKind::LateResult),
+            _ if follows && number >= self.reply.1 => {
+                return error(CallMismatchKind::DuplicateResult);
+            }
+            _ => return error(CallMismatchKind::LateResult),
         }
         self.unanswered -= 1;
         self.items.push(ConversationItem::Result(number, parts));
@@ -168,21 +169,20 @@ impl<'de> ConversationBuilder<'de> {
     /// # Errors
     ///
     /// If a call has no result.
-    pub(super) fn check_answered(&self) -> Result<(), CallError> {
+    pub(super) fn check_answered(&self) -> Result<(), CallMismatch> {
         if self.unanswered == 0 {
             return Ok(());
         }
         match self.calls.iter().find(|placed| !placed.answered) {
             None => Ok(()),
-            Some(placed) => Err(CallError {
+            Some(placed) => Err(CallMismatch {
                 position: placed.position,
-                kind: CallErrorKind::MissingResult,
+                kind: CallMismatchKind::MissingResult,
             }),
         }
     }
 
     /// Adds all that reaches the model to an estimate.
-    #[allow(dead_code, reason = "chat estimates nothing")]
     pub(super) fn estimate(&self, estimate: &mut TokenEstimate) {
         estimate.add_text(&self.instructions);
         for item in &self.items {

@@ -55,6 +55,9 @@ pub enum Treatment {
     Accepted,
     /// A hint: ignored, and named in the response. Refused under `strict`.
     Ignored,
+    /// The API requires it, but it has no effect here: named in the response, and accepted under `strict`, which would refuse
+    /// every request otherwise.
+    RequiredUnused,
     /// The answer would be wrong without it: refused, except for values without effect.
     Refused(Harmless),
 }
@@ -110,6 +113,7 @@ impl Parameter {
         match self.treatment {
             Treatment::Honoured | Treatment::Accepted => Ok(ParameterAction::Nothing),
             Treatment::Ignored => Ok(ParameterAction::Ignore),
+            Treatment::RequiredUnused => Ok(ParameterAction::NoteRequired),
             Treatment::Refused(harmless) if harmless.accepts(value) => Ok(ParameterAction::Nothing),
             Treatment::Refused(harmless) => {
                 let message = match harmless {
@@ -130,6 +134,8 @@ pub(in crate::prompt) enum ParameterAction {
     Nothing,
     /// Name it among the ignored ones.
     Ignore,
+    /// As `Ignore`, also under `strict`, and note that the body has it.
+    NoteRequired,
 }
 
 impl Values {

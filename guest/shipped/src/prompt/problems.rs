@@ -2,9 +2,9 @@
 
 use std::borrow::Cow;
 
+use crate::DIALECTS;
 use crate::bindings::airlock::policy::types::{Problem, ProblemKind};
 use crate::problem::coded;
-use crate::{DIALECT, RESPONSES_DIALECT};
 
 /// The most characters of a client's own text that a message repeats.
 const QUOTED_AT_MOST: usize = 64;
@@ -46,8 +46,9 @@ pub(super) fn unknown_dialect(dialect: &str) -> Problem {
         ProblemKind::NotFound,
         "unknown_dialect",
         format!(
-            "the policy does not support the dialect `{}`; it supports `{DIALECT}` and `{RESPONSES_DIALECT}`",
-            quoted(dialect)
+            "the policy does not support the dialect `{}`; it supports `{}`",
+            quoted(dialect),
+            DIALECTS.join("`, `")
         ),
     )
 }

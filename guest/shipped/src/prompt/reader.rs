@@ -106,10 +106,16 @@ impl<'r> Reader<'r> {
         Ok(())
     }
 
-    fn note_ignored(&mut self, name: String) {
+    /// Notes that the field at this path is ignored, also under `strict`.
+    pub(super) fn note_ignored(&mut self, name: String) {
         if self.ignored.len() < NAMED_AT_MOST && !self.ignored.contains(&name) {
             self.ignored.push(name);
         }
+    }
+
+    /// Descends to the member `key` of the current value, for an error there.
+    pub(super) fn enter(&mut self, key: &'static str) {
+        self.segments.push(PathSegment::Key(key));
     }
 
     /// Reports that the current value is wrong.

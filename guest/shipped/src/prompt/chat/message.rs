@@ -9,7 +9,7 @@ use super::content::{Content, ContentShape};
 use crate::prompt::any_value::AnyShape;
 use crate::prompt::content::{ContentPart, result_parts};
 use crate::prompt::conversation::{
-    CallError, CallErrorKind, ConversationBuilder, ConversationMessage, MessageRole,
+    CallMismatch, CallMismatchKind, ConversationBuilder, ConversationMessage, MessageRole,
 };
 use crate::prompt::members::read_members;
 use crate::prompt::options::NonEmptyString;
@@ -55,18 +55,18 @@ impl<'de> JsonShape<'de> for MessagesShape {
 }
 
 /// Reports a call or result that matches no other. The reader's path must be `messages`.
-fn mismatch<E: de::Error>(reader: &mut Reader<'_>, error: CallError) -> E {
+fn mismatch<E: de::Error>(reader: &mut Reader<'_>, error: CallMismatch) -> E {
     let (message, call) = error.position;
     let reason = match error.kind {
-        CallErrorKind::DuplicateCall => {
+        CallMismatchKind::DuplicateCall => {
             "another call of this message has this id: each needs one of its own"
         }
-        CallErrorKind::MissingResult => {
+        CallMismatchKind::MissingResult => {
             "a call without a result: a message of role `tool` with this `tool_call_id` must follow, before any other message"
         }
-        CallErrorKind::MissingCall => "no call before it has this id",
-        CallErrorKind::DuplicateResult => "the call of this id already has a result",
-        CallErrorKind::LateResult => "results must directly follow the message with their calls",
+        CallMismatchKind::MissingCall => "no call before it has this id",
+        CallMismatchKind::DuplicateResult => "the call of this id already has a result",
+        CallMismatchKind::LateResult => "results must directly follow the message with their calls",
     };
     let of_call = [
         PathSegment::Index(message),
@@ -98,7 +98,7 @@ impl<'de> ChatMessage<'de> {
         self,
         conversation: &mut ConversationBuilder<'de>,
         index: usize,
-    ) -> Result<(), CallError> {
+    ) -> Result<(), CallMismatch> {
         let (message, calls) = match self {
             Self::Result(call, parts) => return conversation.add_result(&call, parts, (index, 0)),
             Self::Message(message, calls) => (message, calls),

@@ -24,14 +24,14 @@ impl PlacedCall<'_> {
 
 /// A call without a result, or a result without a call. The dialect words it and gives the path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::prompt) struct CallError {
+pub(in crate::prompt) struct CallMismatch {
     pub(in crate::prompt) position: ItemPosition,
-    pub(in crate::prompt) kind: CallErrorKind,
+    pub(in crate::prompt) kind: CallMismatchKind,
 }
 
 /// What is wrong with a call or result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::prompt) enum CallErrorKind {
+pub(in crate::prompt) enum CallMismatchKind {
     /// The call has the id of another call that has no result yet.
     DuplicateCall,
     /// The call has no result.
@@ -44,7 +44,7 @@ pub(in crate::prompt) enum CallErrorKind {
     LateResult,
 }
 
-impl CallErrorKind {
+impl CallMismatchKind {
     /// Whether the error's position is a call's. Otherwise it is a result's.
     pub(in crate::prompt) fn is_of_call(self) -> bool {
         matches!(self, Self::DuplicateCall | Self::MissingResult)

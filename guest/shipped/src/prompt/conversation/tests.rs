@@ -50,7 +50,7 @@ fn push<'a>(
     conversation: &mut ConversationBuilder<'a>,
     index: usize,
     entry: MessageEntry<'a>,
-) -> Result<(), CallError> {
+) -> Result<(), CallMismatch> {
     match entry {
         MessageEntry::ToolResult(call, parts) => conversation.add_result(&call, parts, (index, 0)),
         MessageEntry::Message(message, calls) => {
@@ -79,7 +79,7 @@ fn codex_conversation(entries: Vec<MessageEntry<'_>>) -> Option<CodexConversatio
 }
 
 /// The error that these messages lead to, at the last of them or at the end.
-fn call_error(entries: Vec<MessageEntry<'_>>) -> CallError {
+fn call_error(entries: Vec<MessageEntry<'_>>) -> CallMismatch {
     let mut conversation = ConversationBuilder::default();
     let mut found = Ok(());
     for (index, entry) in entries.into_iter().enumerate() {

@@ -11,7 +11,8 @@ use super::tools::{ClientTool, ClientToolsShape};
 use super::typed::{InputItemHead, TypedObject};
 use crate::prompt::content::{ContentPart, result_parts};
 use crate::prompt::conversation::{
-    CallError, CallErrorKind, ConversationBuilder, ConversationMessage, MessageRole, OpaqueItem,
+    CallMismatch, CallMismatchKind, ConversationBuilder, ConversationMessage, MessageRole,
+    OpaqueItem,
 };
 use crate::prompt::members::read_members;
 use crate::prompt::problems::quoted;
@@ -196,7 +197,7 @@ fn unsupported<E: de::Error>(reader: &mut Reader<'_>, kind: Option<&str>) -> E {
 }
 
 /// The error of a call or output in `input`. The reader's path must be that of `input`.
-fn misplaced<E: de::Error>(reader: &mut Reader<'_>, error: CallError) -> E {
+fn misplaced<E: de::Error>(reader: &mut Reader<'_>, error: CallMismatch) -> E {
     let steps = [
         PathSegment::Index(error.position.0),
         PathSegment::Key("call_id"),
@@ -205,22 +206,22 @@ fn misplaced<E: de::Error>(reader: &mut Reader<'_>, error: CallError) -> E {
 }
 
 /// The error of the current item, which is a call or output.
-fn misplaced_here<E: de::Error>(reader: &mut Reader<'_>, kind: CallErrorKind) -> E {
+fn misplaced_here<E: de::Error>(reader: &mut Reader<'_>, kind: CallMismatchKind) -> E {
     reader.invalid_member("call_id", reason(kind))
 }
 
-fn reason(kind: CallErrorKind) -> &'static str {
+fn reason(kind: CallMismatchKind) -> &'static str {
     match kind {
-        CallErrorKind::DuplicateCall => {
+        CallMismatchKind::DuplicateCall => {
             "another call with this id has no output yet: each needs an id of its own"
         }
-        CallErrorKind::MissingResult => {
+        CallMismatchKind::MissingResult => {
             "a call without an output: an item of type `function_call_output` or `custom_tool_call_output` with this `call_id` must follow"
         }
-        CallErrorKind::MissingCall => {
+        CallMismatchKind::MissingCall => {
             "no call before it has this id: send the item of the call too, as the response returned it"
         }
-        CallErrorKind::DuplicateResult | CallErrorKind::LateResult => {
+        CallMismatchKind::DuplicateResult | CallMismatchKind::LateResult => {
             "the call of this id already has an output"
         }
     }

@@ -1,0 +1,67 @@
+//! Parses requests of Anthropic's Messages API.
+
+mod block;
+mod body;
+mod image;
+mod message;
+mod options;
+mod parameters;
+mod result;
+mod system;
+#[cfg(test)]
+mod tests;
+mod thinking;
+mod tool_choice;
+mod tools;
+
+use super::body::Dialect;
+use super::request::FieldPaths;
+use crate::bindings::airlock::policy::types::Problem;
+use crate::bindings::exports::airlock::policy::prompt::Action;
+
+use body::MessagesBody;
+
+pub use parameters::MESSAGES_PARAMETERS;
+
+const PATHS: FieldPaths = FieldPaths {
+    conversation: "messages",
+    chosen_function: "tool_choice.name",
+    // The API has no choice among several.
+    allowed_function: ("tool_choice", ""),
+};
+
+/// The Messages API.
+pub(super) struct MessagesDialect;
+
+impl Dialect for MessagesDialect {
+    type Body<'de> = MessagesBody<'de>;
+}
+
+/// Writes the path of the field at fault as Anthropic does: `messages.1.content.0` for `messages[1].content[0]`.
+pub(super) fn with_dotted_path(mut problem: Problem) -> Problem {
+    if let Some(path) = &problem.param {
+        let dotted = dotted(path);
+        if let Some(rest) = problem.message.strip_prefix(path.as_str()) {
+            problem.message = [&dotted, rest].concat();
+        }
+        problem.param = Some(dotted);
+    }
+    problem
+}
+
+/// As [`with_dotted_path`], for the refusals that the host makes of a plan.
+pub(super) fn with_dotted_params(mut action: Action) -> Action {
+    if let Action::Run(plan) = &mut action {
+        for brief in &mut plan.briefs {
+            for selection in brief.model.iter_mut().chain(&mut brief.effort) {
+                selection.param = dotted(&selection.param);
+            }
+        }
+    }
+    action
+}
+
+/// `messages.1.content.0` for `messages[1].content[0]`.
+fn dotted(path: &str) -> String {
+    path.replace('[', ".").replace(']', "")
+}

@@ -1,0 +1,98 @@
+//! `output_config`: the effort and the form of the answer.
+
+use serde::de::{self, MapAccess};
+use serde_json::value::RawValue;
+
+use crate::prompt::members::read_members;
+use crate::prompt::options::EffortShape;
+use crate::prompt::problems::quoted;
+use crate::prompt::reader::{PathSegment, Reader};
+use crate::prompt::request::AnswerFormat;
+use crate::prompt::schema;
+use crate::prompt::shape::{JsonShape, Scalar, StringShape};
+
+/// Anthropic's highest effort, and Codex's, which it becomes.
+const HIGHEST: (&str, &str) = ("max", "xhigh");
+
+/// `output_config`.
+#[derive(Default)]
+pub(super) struct OutputConfig {
+    pub(super) effort: Option<String>,
+    pub(super) format: AnswerFormat,
+}
+
+pub(super) struct OutputConfigShape;
+
+impl<'de> JsonShape<'de> for OutputConfigShape {
+    type Value = OutputConfig;
+    const EXPECTED: &'static str = "an object";
+
+    fn object<A: MapAccess<'de>>(
+        self,
+        reader: &mut Reader<'_>,
+        mut fields: A,
+    ) -> Result<OutputConfig, A::Error> {
+        let mut config = OutputConfig::default();
+        read_members!(reader, fields, {
+            "effort" => nullable(config.effort, OutputEffortShape),
+            "format" => or_default(config.format, OutputFormatShape),
+        });
+        Ok(config)
+    }
+}
+
+/// An effort in Codex's spelling.
+struct OutputEffortShape;
+
+impl<'de> JsonShape<'de> for OutputEffortShape {
+    type Value = String;
+    const EXPECTED: &'static str = EffortShape::EXPECTED;
+
+    fn scalar<E: de::Error>(
+        self,
+        reader: &mut Reader<'_>,
+        scalar: Scalar<'de>,
+    ) -> Result<String, E> {
+        let effort = EffortShape.scalar(reader, scalar)?;
+        if effort == HIGHEST.0 {
+            return Ok(HIGHEST.1.to_owned());
+        }
+        Ok(effort)
+    }
+}
+
+struct OutputFormatShape;
+
+impl<'de> JsonShape<'de> for OutputFormatShape {
+    type Value = AnswerFormat;
+    const EXPECTED: &'static str = "an object with `type: \"json_schema\"` and a `schema`";
+
+    fn object<A: MapAccess<'de>>(
+        self,
+        reader: &mut Reader<'_>,
+        mut fields: A,
+    ) -> Result<AnswerFormat, A::Error> {
+        let (mut kind, mut schema) = (None, None);
+        read_members!(reader, fields, {
+            "type" => value(kind, StringShape),
+            "schema" => run {
+                let raw = fields.next_value::<&RawValue>()?;
+                schema = Some(reader.at(PathSegment::Key("schema"), |reader| {
+                    schema::compact(raw.get()).map_err(|error| reader.invalid(&error.to_string()))
+                })?);
+            },
+        });
+        match kind.as_deref() {
+            Some("json_schema") => {}
+            Some(other) => {
+                let message = format!("expected `json_schema`, found `{}`", quoted(other));
+                return Err(reader.invalid_member("type", &message));
+            }
+            None => return Err(reader.invalid_member("type", "required: `json_schema`")),
+        }
+        match schema {
+            Some(schema) => Ok(AnswerFormat::JsonSchema(schema)),
+            None => Err(reader.invalid_member("schema", "required: a JSON Schema object")),
+        }
+    }
+}
