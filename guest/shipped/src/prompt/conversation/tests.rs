@@ -3,10 +3,12 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod digests;
+mod interleaved;
 
 use std::borrow::Cow;
 
 use super::*;
+use crate::bindings::airlock::policy::types::Phase;
 use crate::bindings::exports::airlock::policy::prompt::ToolResult;
 use crate::tools::{FunctionCall, text_digest, upstream_name};
 
