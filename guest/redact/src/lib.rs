@@ -65,12 +65,12 @@ impl prompt::Guest for RedactPolicy {
 impl translate::Guest for RedactPolicy {
     type Reply = RedactingReplyResource;
 
-    fn list_models(_dialect: String, models: Vec<Model>) -> String {
-        airlock_shipped_policy::models::list(&models)
+    fn list_models(dialect: String, models: Vec<Model>) -> String {
+        airlock_shipped_policy::models::list(&dialect, &models)
     }
 
-    fn show_model(_dialect: String, model: Model) -> String {
-        airlock_shipped_policy::models::show(&model)
+    fn show_model(dialect: String, model: Model) -> String {
+        airlock_shipped_policy::models::show(&dialect, &model)
     }
 }
 
@@ -105,6 +105,6 @@ impl GuestReply for RedactingReplyResource {
     }
 
     fn keep_alive(&self) -> Vec<Frame> {
-        self.0.borrow().keep_alive()
+        self.0.borrow_mut().keep_alive()
     }
 }

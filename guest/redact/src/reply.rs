@@ -65,7 +65,7 @@ impl RedactingTranslator {
     }
 
     /// As the shipped translator.
-    pub fn keep_alive(&self) -> Vec<Frame> {
+    pub fn keep_alive(&mut self) -> Vec<Frame> {
         self.inner.keep_alive()
     }
 

@@ -44,12 +44,12 @@ impl prompt::Guest for ShippedPolicy {
 impl translate::Guest for ShippedPolicy {
     type Reply = ReplyResource;
 
-    fn list_models(_dialect: String, models: Vec<Model>) -> String {
-        crate::models::list(&models)
+    fn list_models(dialect: String, models: Vec<Model>) -> String {
+        crate::models::list(&dialect, &models)
     }
 
-    fn show_model(_dialect: String, model: Model) -> String {
-        crate::models::show(&model)
+    fn show_model(dialect: String, model: Model) -> String {
+        crate::models::show(&dialect, &model)
     }
 }
 
@@ -101,7 +101,7 @@ impl GuestReply for ReplyResource {
     }
 
     fn keep_alive(&self) -> Vec<Frame> {
-        self.0.borrow().keep_alive()
+        self.0.borrow_mut().keep_alive()
     }
 }
 

@@ -143,14 +143,29 @@ fn code_unit(bytes: &[u8], at: usize) -> Option<u32> {
 /// Appends `text` as a JSON string with its quotes. The host's patterns write the same (`relay.pattern`).
 pub(crate) fn push_text(out: &mut String, text: &str) {
     out.push('"');
+    push_escaped(out, text);
+    out.push('"');
+}
+
+/// As `push_text`, without the quotes: a part of a string.
+pub(crate) fn push_escaped(out: &mut String, text: &str) {
+    push_where(out, text, is_suspect);
+}
+
+/// Appends JSON, which must have no line break between its tokens, with Unicode's line ends escaped.
+pub(crate) fn push_json(out: &mut String, json: &str) {
+    push_where(out, json, |byte| matches!(byte, 0xc2 | 0xe2));
+}
+
+#[inline]
+fn push_where(out: &mut String, text: &str, suspect: impl Fn(u8) -> bool) {
     let mut copied = 0;
-    for (position, escape) in escapes(text, is_suspect) {
+    for (position, escape) in escapes(text, suspect) {
         out.push_str(&text[copied..position]);
         out.push_str(escape.text);
         copied = position + escape.length;
     }
     out.push_str(&text[copied..]);
-    out.push('"');
 }
 
 /// Escapes Unicode's line ends in JSON that was written without these escapes.

@@ -23,10 +23,6 @@ mod exports;
 mod json;
 mod notes;
 mod problem;
-#[allow(
-    dead_code,
-    reason = "the Messages API uses it, in parsing and in replies"
-)]
 mod reasoning_signature;
 mod tools;
 

@@ -1,12 +1,20 @@
-//! The model list in OpenAI's format, with the attributes that Codex adds.
+//! The model list in the dialect's format: OpenAI's with the attributes that Codex adds, and Anthropic's.
 
 use serde::Serialize;
 
 use crate::bindings::airlock::policy::types::Model;
-use crate::json;
+use crate::{MESSAGES_DIALECT, json};
 
-/// `GET /v1/models`: one line of JSON.
-pub fn list(models: &[Model]) -> String {
+/// `GET /v1/models`: one line of JSON. Only the Messages API has Anthropic's format.
+pub fn list(dialect: &str, models: &[Model]) -> String {
+    if dialect == MESSAGES_DIALECT {
+        return json::to_line(&AnthropicModelList {
+            data: models.iter().map(AnthropicModel::of).collect(),
+            first_id: models.first().map(|model| model.id.as_str()),
+            has_more: false,
+            last_id: models.last().map(|model| model.id.as_str()),
+        });
+    }
     json::to_line(&ModelListObject {
         object: "list",
         data: models.iter().map(ModelObject::of).collect(),
@@ -14,8 +22,47 @@ pub fn list(models: &[Model]) -> String {
 }
 
 /// `GET /v1/models/{id}`: one line of JSON.
-pub fn show(model: &Model) -> String {
-    json::to_line(&ModelObject::of(model))
+pub fn show(dialect: &str, model: &Model) -> String {
+    if dialect == MESSAGES_DIALECT {
+        json::to_line(&AnthropicModel::of(model))
+    } else {
+        json::to_line(&ModelObject::of(model))
+    }
+}
+
+#[derive(Serialize)]
+struct AnthropicModelList<'a> {
+    data: Vec<AnthropicModel<'a>>,
+    first_id: Option<&'a str>,
+    has_more: bool,
+    last_id: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+struct AnthropicModel<'a> {
+    r#type: &'static str,
+    id: &'a str,
+    display_name: &'a str,
+    /// Clients require a time, and Codex reports none.
+    created_at: &'static str,
+    lifecycle: &'static str,
+}
+
+impl<'a> AnthropicModel<'a> {
+    fn of(model: &'a Model) -> Self {
+        let is_named = !model.display_name.is_empty();
+        Self {
+            r#type: "model",
+            id: &model.id,
+            display_name: if is_named {
+                &model.display_name
+            } else {
+                &model.id
+            },
+            created_at: "1970-01-01T00:00:00Z",
+            lifecycle: "active",
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -93,11 +140,25 @@ mod tests {
         };
         let known_json = r#"{"id":"gpt-5.5","object":"model","created":0,"owned_by":"openai","display_name":"GPT-5.5","description":"For \"hard\" things","is_default":true,"reasoning_efforts":["low","high"],"default_reasoning_effort":"low","input_modalities":["text"],"supports_tools":true}"#;
         let minimal_json = r#"{"id":"local","object":"model","created":0,"owned_by":"openai","display_name":"","description":"","is_default":false,"reasoning_efforts":[],"default_reasoning_effort":null,"input_modalities":["text","image"],"supports_tools":false}"#;
-        assert_eq!(show(&known), known_json);
+        assert_eq!(show("chat-completions", &known), known_json);
         assert_eq!(
-            list(&[known, minimal]),
+            list("responses", &[known.clone(), minimal.clone()]),
             format!(r#"{{"object":"list","data":[{known_json},{minimal_json}]}}"#)
         );
-        assert_eq!(list(&[]), r#"{"object":"list","data":[]}"#);
+        assert_eq!(list("responses", &[]), r#"{"object":"list","data":[]}"#);
+
+        let known_json = r#"{"type":"model","id":"gpt-5.5","display_name":"GPT-5.5","created_at":"1970-01-01T00:00:00Z","lifecycle":"active"}"#;
+        let minimal_json = r#"{"type":"model","id":"local","display_name":"local","created_at":"1970-01-01T00:00:00Z","lifecycle":"active"}"#;
+        assert_eq!(show("messages", &known), known_json);
+        assert_eq!(
+            list("messages", &[known, minimal]),
+            format!(
+                r#"{{"data":[{known_json},{minimal_json}],"first_id":"gpt-5.5","has_more":false,"last_id":"local"}}"#
+            )
+        );
+        assert_eq!(
+            list("messages", &[]),
+            r#"{"data":[],"first_id":null,"has_more":false,"last_id":null}"#
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! OpenAI's error object: `{"error":{"message","type","param","code"}}`.
+//! The error objects of the dialects. OpenAI's is `{"error":{"message","type","param","code"}}`, Anthropic's
+//! `{"type":"error","error":{"type","message"},"request_id"}`.
 
 use serde::Serialize;
 
@@ -15,6 +16,38 @@ pub(crate) fn envelope(problem: &Problem) -> String {
             code: problem.code.as_deref(),
         },
     })
+}
+
+/// Anthropic's error object for a stream that has begun. One line of JSON. The message begins with the field at fault,
+/// for which the object has no member.
+pub(crate) fn anthropic_envelope(problem: &Problem, request: &str) -> String {
+    let message = match &problem.param {
+        Some(param) if !problem.message.starts_with(param.as_str()) => {
+            format!("{param}: {}", problem.message)
+        }
+        Some(_) | None => problem.message.clone(),
+    };
+    json::to_line(&AnthropicEnvelope {
+        r#type: "error",
+        error: AnthropicError {
+            r#type: anthropic_type(problem.kind),
+            message: &message,
+        },
+        request_id: request,
+    })
+}
+
+/// Anthropic's `type` of an error.
+fn anthropic_type(kind: ProblemKind) -> &'static str {
+    match kind {
+        ProblemKind::InvalidRequest | ProblemKind::Unsupported => "invalid_request_error",
+        ProblemKind::NotFound => "not_found_error",
+        ProblemKind::Authentication => "authentication_error",
+        ProblemKind::RateLimited => "rate_limit_error",
+        ProblemKind::Overloaded => "overloaded_error",
+        ProblemKind::Upstream | ProblemKind::Internal => "api_error",
+        ProblemKind::Timeout => "timeout_error",
+    }
 }
 
 /// A problem with a code, which no field of the request caused.
@@ -83,6 +116,19 @@ struct ErrorBody<'a> {
     code: Option<&'a str>,
 }
 
+#[derive(Serialize)]
+struct AnthropicEnvelope<'a> {
+    r#type: &'static str,
+    error: AnthropicError<'a>,
+    request_id: &'a str,
+}
+
+#[derive(Serialize)]
+struct AnthropicError<'a> {
+    r#type: &'static str,
+    message: &'a str,
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
@@ -118,6 +164,43 @@ mod tests {
             message: "secret cause".to_owned(),
             param: None,
             retry_after_seconds: None,
+        }
+    }
+
+    #[test]
+    fn anthropics_error_names_the_field_in_its_message() {
+        let kinds = [
+            (ProblemKind::InvalidRequest, "invalid_request_error"),
+            (ProblemKind::Unsupported, "invalid_request_error"),
+            (ProblemKind::NotFound, "not_found_error"),
+            (ProblemKind::Authentication, "authentication_error"),
+            (ProblemKind::RateLimited, "rate_limit_error"),
+            (ProblemKind::Overloaded, "overloaded_error"),
+            (ProblemKind::Upstream, "api_error"),
+            (ProblemKind::Timeout, "timeout_error"),
+            (ProblemKind::Internal, "api_error"),
+        ];
+        for (kind, expected) in kinds {
+            assert_eq!(anthropic_type(kind), expected, "{kind:?}");
+        }
+        for (param, message) in [
+            (None, "a \\\"b\\\""),
+            (Some("tools"), "tools: a \\\"b\\\""),
+            (Some("a"), "a \\\"b\\\""),
+        ] {
+            let problem = Problem {
+                kind: ProblemKind::Timeout,
+                message: "a \"b\"".to_owned(),
+                param: param.map(str::to_owned),
+                code: Some("c".to_owned()),
+                retry_after_seconds: None,
+            };
+            assert_eq!(
+                anthropic_envelope(&problem, "req_1"),
+                format!(
+                    r#"{{"type":"error","error":{{"type":"timeout_error","message":"{message}"}},"request_id":"req_1"}}"#
+                )
+            );
         }
     }
 

@@ -2,91 +2,72 @@
 
 mod airlock_object;
 mod answer_filter;
+mod answer_output;
 mod calls;
 mod candidates;
-mod chunks;
-mod collected;
+mod chat;
+mod collected_answer;
 mod ending;
 mod heading;
 mod messages;
-mod streamed;
+mod model_item;
+mod reply_state;
+mod responses;
+mod stop_matcher;
+mod streamed_answer;
 mod strict;
 #[cfg(test)]
 mod tests;
+mod turn_text;
 mod upstream_refusal;
 mod usage;
+mod writer;
 
 use crate::bindings::airlock::policy::types::{Context, Ending, Event};
 use crate::bindings::exports::airlock::policy::relay::Pattern;
 use crate::bindings::exports::airlock::policy::translate::{Closing, Frame, Output};
 use crate::notes::PlanNotes;
 
-use collected::CollectedReply;
 use heading::Heading;
-use streamed::StreamedReply;
+use reply_state::ReplyState;
 use upstream_refusal::FieldMap;
 
 /// The translator of one response, streamed or whole.
 #[derive(Debug)]
 pub struct ReplyTranslator {
-    kind: ReplyKind,
+    state: ReplyState,
     fields: FieldMap,
-}
-
-#[derive(Debug)]
-enum ReplyKind {
-    Streamed(StreamedReply),
-    Collected(CollectedReply),
 }
 
 impl ReplyTranslator {
     /// A translator for the request that the context describes.
     pub fn new(context: &Context) -> Self {
         let notes = PlanNotes::from_text(&context.notes);
-        let heading = Heading::of(context);
         Self {
             fields: FieldMap::of(&notes),
-            kind: if notes.streaming {
-                ReplyKind::Streamed(StreamedReply::new(&heading, notes))
-            } else {
-                ReplyKind::Collected(CollectedReply::new(heading, notes))
-            },
+            state: ReplyState::new(Heading::of(context), notes),
         }
     }
 
-    /// Translates a batch of events, in order. No frames unless the client requested a stream. After a handoff,
-    /// events are ignored.
+    /// Translates a batch of events, in order. No frames unless the client requested a stream. After a handoff or a stop
+    /// sequence, events are ignored.
     pub fn feed(&mut self, events: Vec<Event>) -> Output {
-        match &mut self.kind {
-            ReplyKind::Streamed(streamed) => streamed.feed(events),
-            ReplyKind::Collected(collected) => Output {
-                frames: Vec::new(),
-                handoff: collected.feed(events),
-                complete: false,
-            },
-        }
+        self.state.feed(events)
     }
 
     /// The pattern by which the host may write the continuation of the last event without this translator.
     pub fn offer(&self) -> Option<Pattern> {
-        match &self.kind {
-            ReplyKind::Streamed(streamed) => streamed.offer(),
-            ReplyKind::Collected(_) => None,
-        }
+        self.state.offer()
     }
 
     /// Records what the host has written by the pattern.
     pub fn relayed(&mut self, events: Vec<Event>) {
-        if let ReplyKind::Streamed(streamed) = &mut self.kind {
-            streamed.relayed(events);
-        }
+        self.state.relayed(events);
     }
 
-    /// The frames to send while the stream is silent: none, a comment suffices.
-    pub fn keep_alive(&self) -> Vec<Frame> {
-        match &self.kind {
-            ReplyKind::Streamed(_) | ReplyKind::Collected(_) => Vec::new(),
-        }
+    /// The frames to send while the stream is silent. Empty: a comment suffices.
+    pub fn keep_alive(&mut self) -> Vec<Frame> {
+        self.state.keep_alive()
     }
 
     /// Ends the response. If it failed, `body` is the problem, for a stream too: the host may have sent nothing yet.
@@ -96,12 +77,6 @@ impl ReplyTranslator {
             Ending::Failed(problem) => Ending::Failed(self.fields.translate(problem)),
             ending => ending,
         };
-        match self.kind {
-            ReplyKind::Streamed(streamed) => streamed.finish(&ending),
-            ReplyKind::Collected(collected) => Closing {
-                frames: Vec::new(),
-                body: collected.finish(&ending),
-            },
-        }
+        self.state.finish(&ending)
     }
 }

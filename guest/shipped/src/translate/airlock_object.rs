@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::candidates::{CandidateError, CandidateState, Candidates};
-use super::messages::Messages;
+use super::turn_text::TurnText;
 use super::usage::UsageObject;
 use crate::bindings::airlock::policy::types::Usage;
 
@@ -37,7 +37,7 @@ struct CandidateObject<'a> {
     tab: u32,
     model: &'a str,
     status: &'static str,
-    text: &'a Messages,
+    text: &'a TurnText,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<CandidateError>,
     usage: Option<UsageObject>,
@@ -71,7 +71,7 @@ impl<'a> AirlockObject<'a> {
     }
 
     /// Adds the candidates. The text of the picked one is `answer`.
-    pub(super) fn with_candidates(mut self, from: &'a Candidates, answer: &'a Messages) -> Self {
+    pub(super) fn with_candidates(mut self, from: &'a Candidates, answer: &'a TurnText) -> Self {
         let picked = self.synthesis.candidate;
         let objects = from.iter().map(|(tab, candidate)| {
             let text = if picked == Some(tab) {
@@ -99,7 +99,7 @@ impl<'a> AirlockObject<'a> {
 }
 
 impl<'a> CandidateObject<'a> {
-    fn of(tab: u32, candidate: &'a CandidateState, text: &'a Messages) -> Self {
+    fn of(tab: u32, candidate: &'a CandidateState, text: &'a TurnText) -> Self {
         Self {
             tab,
             model: &candidate.model,

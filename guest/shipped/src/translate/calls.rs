@@ -8,7 +8,7 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::ending::interrupted;
+use super::ending::{FinishReason, interrupted};
 use super::heading::{ANSWER, Heading};
 use super::strict::{self, StepBudget, ValidationError};
 use crate::bindings::airlock::policy::types::{Ending, Notification, Problem};
@@ -59,10 +59,9 @@ impl FunctionCalls {
     /// For the functions that the notes offer. A fan-out has none.
     pub(super) fn of(heading: &Heading, notes: &mut PlanNotes) -> Self {
         let tools = notes.tools.take().filter(|_| notes.fan_out.is_none());
-        let request = heading.id.strip_prefix("chatcmpl-").unwrap_or(&heading.id);
         Self {
             tools: tools.unwrap_or_default(),
-            request: request.to_owned(),
+            request: heading.request_name().to_owned(),
             calls: Vec::new(),
             irregular: false,
             complete: false,
@@ -213,17 +212,19 @@ impl FunctionCalls {
         if self.complete { &self.calls } else { &[] }
     }
 
-    /// The `finish_reason`, where `reason` is that of the ending alone.
+    /// The reason of the response's end, where `reason` is that of the ending alone.
     pub(super) fn conclude(
         &self,
         ending: &Ending,
-        reason: &'static str,
-    ) -> Result<&'static str, Problem> {
+        reason: FinishReason,
+    ) -> Result<FinishReason, Problem> {
         if let Some(problem) = &self.strict_problem {
             return Err(problem.clone());
         }
         match ending {
-            Ending::Completed | Ending::HandedOff if !self.to_send().is_empty() => Ok("tool_calls"),
+            Ending::Completed | Ending::HandedOff if !self.to_send().is_empty() => {
+                Ok(FinishReason::Calls)
+            }
             Ending::HandedOff => Err(interrupted()),
             Ending::Completed if self.tools.required => Err(upstream(
                 "tool_choice_unmet",

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::answer_filter::AnswerFilter;
-use super::messages::Messages;
+use super::turn_text::TurnText;
 use super::usage::sum;
 use crate::bindings::airlock::policy::types::{Choice, Ending, Event, EventKind, Usage};
 use crate::notes::{FanOutTerms, PlanNotes};
@@ -35,7 +35,7 @@ pub(super) struct Candidates {
 pub(super) struct CandidateState {
     pub(super) model: String,
     /// The candidate's text, if that is needed. Empty once the candidate has failed or was interrupted.
-    pub(super) messages: Messages,
+    pub(super) messages: TurnText,
     pub(super) usage: Option<Usage>,
     filter: AnswerFilter,
     /// Unix milliseconds.
@@ -56,8 +56,8 @@ pub(super) enum CandidateUpdate {
 /// The error of a candidate without an answer. Its message does not disclose the cause.
 #[derive(Debug, PartialEq, Eq, Serialize)]
 pub(super) struct CandidateError {
-    message: &'static str,
-    exception_type: &'static str,
+    pub(super) message: &'static str,
+    pub(super) exception_type: &'static str,
 }
 
 impl Candidates {
@@ -112,7 +112,7 @@ impl Candidates {
             EventKind::Settled(ending) => {
                 if !matches!(ending, Ending::Completed | Ending::Incomplete(_)) {
                     // It is no answer, and the host gives its share of the fan-out's bytes to others.
-                    candidate.messages = Messages::default();
+                    candidate.messages = TurnText::default();
                 }
                 candidate.ended = Some((at, ending));
                 Some(CandidateUpdate::Ended)
@@ -128,7 +128,7 @@ impl Candidates {
     /// Records that a candidate was picked. Its text is sent again as the answer, so it is not held twice.
     pub(super) fn pick(&mut self, choice: Choice) {
         if let Some(candidate) = self.opened.get_mut(&choice.candidate) {
-            candidate.messages = Messages::default();
+            candidate.messages = TurnText::default();
         }
         self.choice = Some(choice);
     }
@@ -154,7 +154,7 @@ impl Candidates {
     /// Drops a text that is not needed again.
     pub(super) fn drop_text(&mut self, tab: u32) {
         if let Some(candidate) = self.opened.get_mut(&tab) {
-            candidate.messages = Messages::default();
+            candidate.messages = TurnText::default();
         }
     }
 
@@ -179,7 +179,7 @@ impl CandidateState {
     fn new(model: String, opened: u64) -> Self {
         Self {
             model,
-            messages: Messages::default(),
+            messages: TurnText::default(),
             usage: None,
             filter: AnswerFilter::default(),
             opened,

@@ -1,14 +1,17 @@
-//! The fields with which every object of a response begins.
+//! The attributes of a response that do not change: they identify it in every object.
 
 use crate::bindings::airlock::policy::types::Context;
 
 /// The turn whose text is the answer. Other turns are those of a fan-out.
 pub(super) const ANSWER: u32 = 0;
 
-/// The fields with which every object of a response begins.
+/// The attributes of a response that do not change.
 #[derive(Debug)]
 pub(super) struct Heading {
-    pub(super) id: String,
+    /// The request's id as the host made it: `req_…`.
+    pub(super) request: String,
+    /// The text from which the response's identifiers are made: the request's seed, or its id where there is no seed.
+    pub(super) seed: String,
     /// Unix seconds.
     pub(super) created: u64,
     pub(super) model: String,
@@ -16,11 +19,20 @@ pub(super) struct Heading {
 
 impl Heading {
     pub(super) fn of(context: &Context) -> Self {
-        let name = context.id.strip_prefix("req_").unwrap_or(&context.id);
-        Self {
-            id: format!("chatcmpl-{name}"),
+        let mut heading = Self {
+            request: context.id.clone(),
+            seed: context.seed.clone(),
             created: context.arrived / 1000,
             model: context.model.clone(),
+        };
+        if heading.seed.is_empty() {
+            heading.seed = heading.request_name().to_owned();
         }
+        heading
+    }
+
+    /// The request's id without its prefix.
+    pub(super) fn request_name(&self) -> &str {
+        self.request.strip_prefix("req_").unwrap_or(&self.request)
     }
 }

@@ -2,7 +2,7 @@
 //! API names a field of Codex's request, which the client has not written.
 
 use crate::bindings::airlock::policy::types::Problem;
-use crate::notes::PlanNotes;
+use crate::notes::{DialectNotes, PlanNotes};
 use crate::tools::{OfferedTool, upstream_name};
 
 /// The host's code for such a refusal.
@@ -15,20 +15,77 @@ pub(super) struct FieldMap {
     effort: Option<String>,
     /// The upstream name of each function, and its field.
     functions: Vec<(String, String)>,
+    names: FieldNames,
+}
+
+/// The names of fields in the client's dialect.
+#[derive(Debug)]
+struct FieldNames {
+    input: &'static str,
+    instructions: &'static str,
+    summary: &'static str,
+    format: &'static str,
+    schema: &'static str,
+    /// What follows a tool's index.
+    function: &'static str,
+    parameters: &'static str,
+}
+
+impl FieldNames {
+    fn of(dialect: &DialectNotes) -> Self {
+        match dialect {
+            DialectNotes::Chat => Self::default(),
+            DialectNotes::Messages(_) => Self {
+                input: "messages",
+                instructions: "system",
+                summary: "thinking",
+                format: "output_config.format",
+                schema: "output_config.format.schema",
+                function: "",
+                parameters: "input_schema",
+            },
+            DialectNotes::Responses(_) => Self {
+                input: "input",
+                instructions: "instructions",
+                summary: "reasoning.summary",
+                format: "text.format",
+                schema: "text.format.schema",
+                function: "",
+                parameters: "parameters",
+            },
+        }
+    }
+}
+
+impl Default for FieldNames {
+    /// Those of chat completions.
+    fn default() -> Self {
+        Self {
+            input: "messages",
+            instructions: "messages",
+            summary: "reasoning.summary",
+            format: "response_format",
+            schema: "response_format.json_schema.schema",
+            function: ".function",
+            parameters: "parameters",
+        }
+    }
 }
 
 impl FieldMap {
     /// The fields of the request to which the notes belong.
     pub(super) fn of(notes: &PlanNotes) -> Self {
+        let names = FieldNames::of(&notes.dialect);
         let offered = notes.tools.iter().flat_map(|tools| &tools.offered);
         let function = |(position, offered): (usize, &OfferedTool)| {
             let index = offered.index.unwrap_or(position);
-            let field = format!("tools[{index}].function");
+            let field = format!("tools[{index}]{}", names.function);
             (upstream_name(&offered.name).into_owned(), field)
         };
         Self {
             effort: notes.effort.clone(),
             functions: offered.enumerate().map(function).collect(),
+            names,
         }
     }
 
@@ -61,14 +118,13 @@ impl FieldMap {
         let (root, rest) = upstream.split_at_checked(end)?;
         let field = match (root, rest) {
             // The message from which an item was made is not known here.
-            ("input" | "instructions", _) => "messages",
+            ("input", _) => self.names.input,
+            ("instructions", _) => self.names.instructions,
             ("model", "") => "model",
             ("reasoning", ".effort") => self.effort.as_deref()?,
-            ("reasoning", ".summary") => "reasoning.summary",
-            ("text", _) if rest.starts_with(".format.schema") => {
-                "response_format.json_schema.schema"
-            }
-            ("text", _) if rest.starts_with(".format") => "response_format",
+            ("reasoning", ".summary") => self.names.summary,
+            ("text", _) if rest.starts_with(".format.schema") => self.names.schema,
+            ("text", _) if rest.starts_with(".format") => self.names.format,
             ("tool_choice", _) => "tool_choice",
             // Codex adds tools of its own, so the index cannot be used.
             ("tools", _) => return Some(self.tool(rest, message)),
@@ -86,7 +142,8 @@ impl FieldMap {
         };
         let within = rest.split('.').nth(1).unwrap_or_default();
         match within {
-            "name" | "description" | "parameters" => format!("{field}.{within}"),
+            "parameters" => format!("{field}.{}", self.names.parameters),
+            "name" | "description" => format!("{field}.{within}"),
             _ => field.clone(),
         }
     }

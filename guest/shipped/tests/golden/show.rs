@@ -81,18 +81,26 @@ fn show_input(out: &mut String, input: &[InputItem]) {
     }
 }
 
-pub(super) fn show_frames(out: &mut String, frames: &[Frame]) {
+/// Shows frames as the host writes them, with the first numbers of a stream that has sent `sent` of them.
+pub(super) fn show_frames(out: &mut String, frames: &[Frame], sent: &mut u64) {
     for frame in frames {
-        assert_eq!(frame.event, None);
         assert!(
             !frame.data.is_empty() && !frame.data.contains(['\n', '\r']),
             "{:?}",
             frame.data
         );
-        if frame.data != "[DONE]" {
-            serde_json::from_str::<Value>(&frame.data).unwrap();
+        let mut data = frame.data.clone();
+        if let Some(offset) = frame.number {
+            data.insert_str(usize::try_from(offset).unwrap(), &sent.to_string());
+            *sent += 1;
         }
-        writeln!(out, "data: {}", frame.data).unwrap();
+        if data != "[DONE]" {
+            serde_json::from_str::<Value>(&data).unwrap();
+        }
+        if let Some(event) = &frame.event {
+            writeln!(out, "event: {event}").unwrap();
+        }
+        writeln!(out, "data: {data}").unwrap();
     }
 }
 

@@ -4,6 +4,7 @@
 
 use super::*;
 use crate::bindings::airlock::policy::types::ProblemKind;
+use crate::notes::{MessagesNotes, ResponsesNotes};
 use crate::tools::ToolNotes;
 
 fn refusal(code: &str, param: Option<&str>, detail: &str) -> Problem {
@@ -105,5 +106,64 @@ fn other_problems_are_unchanged() {
         refusal(CODE, None, "No."),
     ] {
         assert_eq!(fields(None).translate(problem.clone()), problem);
+    }
+}
+
+#[test]
+fn fields_have_the_names_of_the_clients_dialect() {
+    let offered = OfferedTool {
+        name: "weigh".to_owned(),
+        ..OfferedTool::default()
+    };
+    let dialects = [
+        DialectNotes::Chat,
+        DialectNotes::Messages(MessagesNotes::default()),
+        DialectNotes::Responses(ResponsesNotes::default()),
+    ];
+    let expected = [
+        ("input[1].content", ["messages", "messages", "input"]),
+        ("instructions", ["messages", "system", "instructions"]),
+        (
+            "text.format.schema",
+            [
+                "response_format.json_schema.schema",
+                "output_config.format.schema",
+                "text.format.schema",
+            ],
+        ),
+        (
+            "text.format",
+            ["response_format", "output_config.format", "text.format"],
+        ),
+        (
+            "reasoning.summary",
+            ["reasoning.summary", "thinking", "reasoning.summary"],
+        ),
+        (
+            "tools[7].parameters",
+            [
+                "tools[0].function.parameters",
+                "tools[0].input_schema",
+                "tools[0].parameters",
+            ],
+        ),
+        (
+            "tools[7].name",
+            ["tools[0].function.name", "tools[0].name", "tools[0].name"],
+        ),
+    ];
+    for (upstream, fields) in expected {
+        for (dialect, field) in dialects.iter().zip(fields) {
+            let fields = FieldMap::of(&PlanNotes {
+                tools: Some(ToolNotes {
+                    offered: vec![offered.clone()],
+                    ..ToolNotes::default()
+                }),
+                dialect: dialect.clone(),
+                ..PlanNotes::default()
+            });
+            let problem = fields.translate(refusal(CODE, Some(upstream), "bad 'weigh'"));
+            assert_eq!(problem.param.as_deref(), Some(field), "{dialect:?}");
+        }
     }
 }

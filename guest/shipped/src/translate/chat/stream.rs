@@ -1,16 +1,19 @@
 //! Writes the chunks of a stream by hand, around a heading that is written once: this is the hot path.
 
-use serde::Serialize;
-
-use super::airlock_object::AirlockObject;
-use super::candidates::CandidateError;
-use super::heading::Heading;
-use super::messages::Messages;
-use super::usage::UsageObject;
-use crate::bindings::airlock::policy::types::Usage;
+use super::completion_id;
+use crate::bindings::airlock::policy::types::{EventKind, Problem, Usage};
+use crate::bindings::exports::airlock::policy::relay::Pattern;
 use crate::bindings::exports::airlock::policy::translate::Frame;
 use crate::json;
+use crate::notes::PlanNotes;
+use crate::problem;
 use crate::tools::FunctionCall;
+use crate::translate::airlock_object::AirlockObject;
+use crate::translate::ending::ReplyEnd;
+use crate::translate::heading::Heading;
+use crate::translate::model_item::ModelItem;
+use crate::translate::usage::UsageObject;
+use crate::translate::writer::{StreamWriter, TabUpdate, TargetedText, TextTarget};
 
 /// The JSON after a delta.
 const AFTER: &str = r#"},"logprobs":null,"finish_reason":null}]"#;
@@ -22,9 +25,21 @@ const EVENT: &str = r#"{"index":0,"delta":{},"logprobs":null,"finish_reason":nul
 /// The most bytes of such an event besides its text.
 const EVENT_OVERHEAD: usize = 400;
 
+/// The stream of a chat completion.
+#[derive(Debug)]
+pub(in crate::translate) struct ChatStream {
+    chunks: Chunks,
+    /// Whether the first chunk has been sent.
+    role_sent: bool,
+    /// Whether the client requested the usage.
+    include_usage: bool,
+    /// Whether candidates of a fan-out are sent to the client.
+    shown: bool,
+}
+
 /// Writes the chunks of one stream.
 #[derive(Debug)]
-pub(super) struct Chunks {
+struct Chunks {
     /// The JSON before the choices.
     heading: String,
     /// The JSON at the end of a chunk. If usage was requested, every chunk but the last has `"usage":null`.
@@ -33,7 +48,7 @@ pub(super) struct Chunks {
 
 /// The field of a delta that contains text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum DeltaField {
+enum DeltaField {
     Content,
     Reasoning,
 }
@@ -48,10 +63,107 @@ impl DeltaField {
     }
 }
 
+impl ChatStream {
+    pub(in crate::translate) fn new(heading: &Heading, notes: &PlanNotes) -> Self {
+        Self {
+            chunks: Chunks::new(heading, notes.include_usage),
+            role_sent: false,
+            include_usage: notes.include_usage,
+            shown: notes.fan_out.as_ref().is_some_and(|fan_out| fan_out.shown),
+        }
+    }
+
+    fn send_role(&mut self, frames: &mut Vec<Frame>) {
+        if !self.role_sent {
+            self.role_sent = true;
+            frames.push(self.chunks.role());
+        }
+    }
+}
+
+impl StreamWriter for ChatStream {
+    fn text(&mut self, piece: TargetedText, frames: &mut Vec<Frame>) {
+        self.send_role(frames);
+        match piece.target {
+            TextTarget::Candidate(tab) => {
+                self.tab(tab, &TabUpdate::Text(&piece.text), frames);
+            }
+            TextTarget::Message(_) if self.shown => frames.extend(self.chunks.gather(&piece.text)),
+            TextTarget::Message(_) => {
+                frames.push(self.chunks.delta(DeltaField::Content, &piece.text));
+            }
+            TextTarget::Reasoning { .. } => {
+                frames.push(self.chunks.delta(DeltaField::Reasoning, &piece.text));
+            }
+        }
+    }
+
+    /// This dialect has no place for it.
+    fn model_item(&mut self, _item: &ModelItem, _frames: &mut Vec<Frame>) {}
+
+    fn calls(&mut self, calls: &[FunctionCall<'static>], frames: &mut Vec<Frame>) {
+        if !calls.is_empty() && !self.role_sent {
+            self.role_sent = true;
+            frames.push(self.chunks.role_without_content());
+        }
+        for (index, call) in calls.iter().enumerate() {
+            frames.extend(self.chunks.call(index, call));
+        }
+    }
+
+    fn tab(&mut self, tab: u32, update: &TabUpdate<'_>, frames: &mut Vec<Frame>) {
+        self.send_role(frames);
+        frames.push(self.chunks.tab(tab, update));
+    }
+
+    fn restart(&mut self, _frames: &mut Vec<Frame>) {}
+
+    fn pattern(&self, target: TextTarget) -> Option<Pattern> {
+        let field = match target {
+            // It is sent twice.
+            TextTarget::Message(_) if self.shown => return None,
+            TextTarget::Message(_) => DeltaField::Content,
+            TextTarget::Reasoning { .. } => DeltaField::Reasoning,
+            TextTarget::Candidate(_) => return None,
+        };
+        let (before, after) = self.chunks.pattern(field);
+        Some(Pattern {
+            event: None,
+            before,
+            after,
+            report: false,
+            number: None,
+        })
+    }
+
+    fn relayed(&mut self, _kind: EventKind) {}
+
+    /// None: the host's comment suffices.
+    fn keep_alive(&mut self) -> Vec<Frame> {
+        Vec::new()
+    }
+
+    fn finish(&mut self, end: &ReplyEnd<'_>, frames: &mut Vec<Frame>) {
+        self.send_role(frames);
+        let reason = super::finish_reason(end.reason);
+        frames.push(self.chunks.finish(reason, end.airlock.as_ref()));
+        // Clients cannot rely on this chunk, since a stream may break: it is left out if the usage is unknown.
+        if let Some(usage) = end.usage.filter(|_| self.include_usage) {
+            frames.push(self.chunks.usage(usage));
+        }
+        frames.push(done());
+    }
+
+    fn fail(&mut self, problem: &Problem, frames: &mut Vec<Frame>) {
+        frames.push(frame(problem::envelope(problem)));
+        frames.push(done());
+    }
+}
+
 impl Chunks {
-    pub(super) fn new(heading: &Heading, include_usage: bool) -> Self {
+    fn new(heading: &Heading, include_usage: bool) -> Self {
         let mut text = String::from(r#"{"id":"#);
-        json::push_text(&mut text, &heading.id);
+        json::push_text(&mut text, &completion_id(heading));
         text.push_str(r#","object":"chat.completion.chunk","created":"#);
         text.push_str(&heading.created.to_string());
         text.push_str(r#","model":"#);
@@ -68,32 +180,32 @@ impl Chunks {
     }
 
     /// The first chunk, with the role.
-    pub(super) fn role(&self) -> Frame {
+    fn role(&self) -> Frame {
         self.chunk(&[
             r#"{"index":0,"delta":{"role":"assistant","content":"","refusal":null},"logprobs":null,"finish_reason":null}]"#,
         ])
     }
 
     /// As `role`, for an answer without text: its content is null, as with OpenAI.
-    pub(super) fn role_without_content(&self) -> Frame {
+    fn role_without_content(&self) -> Frame {
         self.chunk(&[
             r#"{"index":0,"delta":{"role":"assistant","content":null,"refusal":null},"logprobs":null,"finish_reason":null}]"#,
         ])
     }
 
     /// A piece of the answer or its reasoning.
-    pub(super) fn delta(&self, field: DeltaField, text: &str) -> Frame {
+    fn delta(&self, field: DeltaField, text: &str) -> Frame {
         self.text(&[field.before()], text, &[AFTER])
     }
 
     /// The JSON before and after a piece of the answer or its reasoning.
-    pub(super) fn pattern(&self, field: DeltaField) -> (String, String) {
+    fn pattern(&self, field: DeltaField) -> (String, String) {
         let before = [&self.heading, field.before()].concat();
         (before, [AFTER, self.tail].concat())
     }
 
     /// A piece of a fan-out's answer: an event, and then an ordinary delta.
-    pub(super) fn gather(&self, text: &str) -> [Frame; 2] {
+    fn gather(&self, text: &str) -> [Frame; 2] {
         const BEFORE: &str = r#"{"type":"codex_gather","text":"#;
         let frame = self.text(&[EVENT, BEFORE], text, &["}"]);
         // The escaped text is copied from the first frame.
@@ -105,11 +217,7 @@ impl Chunks {
 
     /// The call of this index: one chunk with its id and name, and one with its arguments unless they are empty.
     /// Clients concatenate the arguments of all chunks.
-    pub(super) fn call(
-        &self,
-        index: usize,
-        call: &FunctionCall<'_>,
-    ) -> impl Iterator<Item = Frame> {
+    fn call(&self, index: usize, call: &FunctionCall<'_>) -> impl Iterator<Item = Frame> {
         const BEFORE: &str = r#"{"index":0,"delta":{"tool_calls":[{"index":"#;
         let index = index.to_string();
         let mut named = String::from(r#","id":"#);
@@ -125,33 +233,29 @@ impl Chunks {
         [Some(called), with].into_iter().flatten()
     }
 
-    /// A candidate was started.
-    pub(super) fn tab_open(&self, tab: u32, total: u32, model: &str) -> Frame {
-        let event = Tab::Open { tab, total, model };
-        self.tool_event(&event, json::text_length(model))
-    }
-
-    /// A piece of a candidate's text.
-    pub(super) fn tab_chunk(&self, tab: u32, text: &str) -> Frame {
-        let before = r#"{"type":"codex_tab_chunk","tab":"#;
-        let tab = tab.to_string();
-        self.text(&[EVENT, before, &tab, r#","text":"#], text, &["}"])
-    }
-
-    /// A candidate has answered.
-    pub(super) fn tab_close(&self, tab: u32, text: &Messages, usage: Option<Usage>) -> Frame {
-        let usage = usage.map(UsageObject::of);
-        let event = Tab::Close { tab, text, usage };
-        self.tool_event(&event, text.json_length())
-    }
-
-    /// A candidate ended without an answer.
-    pub(super) fn tab_error(&self, tab: u32, error: CandidateError) -> Frame {
-        self.tool_event(&Tab::Error { tab, error }, 0)
+    /// News of a candidate, as an event.
+    fn tab(&self, tab: u32, update: &TabUpdate<'_>) -> Frame {
+        let name = match update {
+            TabUpdate::Text(_) => "chunk",
+            update => update.name(),
+        };
+        let length = self.heading.len()
+            + EVENT.len()
+            + update.json_length()
+            + EVENT_OVERHEAD
+            + self.tail.len();
+        let mut data = String::with_capacity(length);
+        data.push_str(&self.heading);
+        data.push_str(EVENT);
+        data.extend([r#"{"type":"codex_tab_"#, name, "\","]);
+        update.push_members(tab, &mut data);
+        data.push('}');
+        data.push_str(self.tail);
+        frame(data)
     }
 
     /// The last chunk with a choice: its `finish_reason`, and for a fan-out the `airlock` object.
-    pub(super) fn finish(&self, reason: &str, airlock: Option<&AirlockObject<'_>>) -> Frame {
+    fn finish(&self, reason: &str, airlock: Option<&AirlockObject<'_>>) -> Frame {
         let choice =
             format!(r#"{{"index":0,"delta":{{}},"logprobs":null,"finish_reason":"{reason}"}}]"#);
         match airlock {
@@ -161,7 +265,7 @@ impl Chunks {
     }
 
     /// The usage chunk, after the last choice, for clients that request it.
-    pub(super) fn usage(&self, usage: Usage) -> Frame {
+    fn usage(&self, usage: Usage) -> Frame {
         let usage = json::to_line(&UsageObject::of(usage));
         frame(format!(r#"{}],"usage":{usage}}}"#, self.heading))
     }
@@ -191,41 +295,6 @@ impl Chunks {
         data.push_str(self.tail);
         frame(data)
     }
-
-    /// A chunk with an event about a candidate. `length` is that of the event's texts as JSON.
-    fn tool_event(&self, event: &Tab<'_>, length: usize) -> Frame {
-        let length = self.heading.len() + EVENT.len() + length + EVENT_OVERHEAD + self.tail.len();
-        let mut data = Vec::with_capacity(length);
-        data.extend_from_slice(self.heading.as_bytes());
-        data.extend_from_slice(EVENT.as_bytes());
-        json::append(&mut data, event);
-        data.extend_from_slice(self.tail.as_bytes());
-        frame(String::from_utf8(data).unwrap_or_default())
-    }
-}
-
-/// An event about a candidate.
-#[derive(Serialize)]
-#[serde(tag = "type")]
-enum Tab<'a> {
-    #[serde(rename = "codex_tab_open")]
-    Open {
-        tab: u32,
-        total: u32,
-        model: &'a str,
-    },
-    #[serde(rename = "codex_tab_close")]
-    Close {
-        tab: u32,
-        text: &'a Messages,
-        usage: Option<UsageObject>,
-    },
-    #[serde(rename = "codex_tab_error")]
-    Error {
-        tab: u32,
-        #[serde(flatten)]
-        error: CandidateError,
-    },
 }
 
 fn total(parts: &[&str]) -> usize {
@@ -233,12 +302,12 @@ fn total(parts: &[&str]) -> usize {
 }
 
 /// The frame that ends every stream.
-pub(super) fn done() -> Frame {
+fn done() -> Frame {
     frame("[DONE]".to_owned())
 }
 
 /// A server-sent event without a name: this dialect names none.
-pub(super) fn frame(data: String) -> Frame {
+fn frame(data: String) -> Frame {
     Frame {
         event: None,
         data,

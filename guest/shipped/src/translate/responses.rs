@@ -1,0 +1,16 @@
+//! The Responses API: the stream of events, and the whole Response object.
+
+mod body;
+mod call;
+mod events;
+mod items;
+mod object;
+mod stream;
+
+pub(super) use body::body;
+pub(super) use stream::ResponsesStream;
+
+/// An identifier for the item of this index, made of the response's seed. `prefix` is that of the item's type.
+fn item_id(prefix: &str, seed: &str, index: usize) -> String {
+    format!("{prefix}_{seed}{index:04x}")
+}

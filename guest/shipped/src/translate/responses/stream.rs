@@ -1,0 +1,263 @@
+//! The stream of a response: each item from `added` to `done`, and the Response object at its start and end.
+
+use std::borrow::Cow;
+
+use super::body::{output_id, push_output};
+use super::call::ResponseCall;
+use super::events::{self, event, push_address, push_index};
+use super::items::{
+    push_empty_message, push_empty_reasoning, push_message, push_message_text, push_reasoning,
+    push_reasoning_part, push_text_part,
+};
+use super::object::{ResponseStatus, ResponseTemplate};
+use crate::bindings::airlock::policy::types::{EventKind, Problem};
+use crate::bindings::exports::airlock::policy::relay::Pattern;
+use crate::bindings::exports::airlock::policy::translate::Frame;
+use crate::json;
+use crate::notes::ResponsesNotes;
+use crate::tools::FunctionCall;
+use crate::translate::collected_answer::{AnswerItem, AnswerReasoningPart, CollectedAnswer};
+use crate::translate::ending::ReplyEnd;
+use crate::translate::heading::Heading;
+use crate::translate::model_item::ModelItem;
+use crate::translate::turn_text::MessageText;
+use crate::translate::writer::{StreamWriter, TabUpdate, TargetedText, TextTarget};
+
+mod items;
+
+/// The stream of a response.
+#[derive(Debug)]
+pub(in crate::translate) struct ResponsesStream {
+    template: ResponseTemplate,
+    notes: ResponsesNotes,
+    seed: String,
+    /// Whether the first events have been sent.
+    started: bool,
+    answer: CollectedAnswer,
+    /// The ids of the answer's items.
+    ids: Vec<String>,
+    message: Option<OpenPart>,
+    reasoning: Option<OpenPart>,
+    calls: Vec<ResponseCall>,
+    /// The index of the item that the model did not complete.
+    incomplete: Option<usize>,
+}
+
+/// The part of an item in progress to which text is added.
+#[derive(Debug)]
+struct OpenPart {
+    target: TextTarget,
+    /// The index of its item.
+    index: usize,
+    /// The index of the part in the item.
+    part: usize,
+    /// The type of its deltas.
+    kind: &'static str,
+    /// The JSON of a delta before its text.
+    before: String,
+}
+
+impl ResponsesStream {
+    pub(in crate::translate) fn new(heading: &Heading, notes: &ResponsesNotes) -> Self {
+        let template = ResponseTemplate::new(heading, notes);
+        let mut notes = notes.clone();
+        notes.echo = String::new();
+        Self {
+            template,
+            notes,
+            seed: heading.seed.clone(),
+            started: false,
+            answer: CollectedAnswer::default(),
+            ids: Vec::new(),
+            message: None,
+            reasoning: None,
+            calls: Vec::new(),
+            incomplete: None,
+        }
+    }
+
+    fn start(&mut self, frames: &mut Vec<Frame>) {
+        if !self.started {
+            self.started = true;
+            let status = ResponseStatus::in_progress();
+            frames.push(self.response("response.created", &status, |_| {}));
+            frames.push(self.response("response.in_progress", &status, |_| {}));
+        }
+    }
+
+    /// An event with the Response object, whose output `output` appends.
+    fn response(
+        &self,
+        kind: &str,
+        status: &ResponseStatus<'_>,
+        output: impl FnOnce(&mut String),
+    ) -> Frame {
+        event(kind, 0, |data| {
+            data.push_str(r#","response":"#);
+            self.template.push(data, status, output);
+        })
+    }
+}
+
+impl StreamWriter for ResponsesStream {
+    fn text(&mut self, piece: TargetedText, frames: &mut Vec<Frame>) {
+        self.start(frames);
+        match piece.target {
+            TextTarget::Candidate(tab) => {
+                return self.tab(tab, &TabUpdate::Text(&piece.text), frames);
+            }
+            // Reasoning is complete once the message that it led to begins.
+            TextTarget::Message(_) => self.end_reasoning(frames),
+            TextTarget::Reasoning { .. } => {}
+        }
+        let text = Cow::Borrowed(piece.text.as_str());
+        let index = self
+            .answer
+            .push(piece.target, piece.phase, piece.item, text);
+        let part = if matches!(piece.target, TextTarget::Message(_)) {
+            self.open_message(piece.target, index, frames);
+            &self.message
+        } else {
+            self.open_reasoning(piece.target, index, frames);
+            &self.reasoning
+        };
+        if let Some(part) = part {
+            frames.push(events::delta(part.kind, &part.before, &piece.text));
+        }
+    }
+
+    fn model_item(&mut self, item: &ModelItem, frames: &mut Vec<Frame>) {
+        match item {
+            ModelItem::Reasoning { .. } if !self.notes.encrypted_reasoning => {
+                self.end_reasoning(frames);
+            }
+            ModelItem::Reasoning { .. } => {
+                let Some(index) = self.answer.complete(item) else {
+                    return self.end_reasoning(frames);
+                };
+                self.end_reasoning(frames);
+                if index >= self.ids.len() {
+                    self.start(frames);
+                    self.add_silent_reasoning(index, frames);
+                }
+            }
+            ModelItem::Message { .. } => {
+                let Some(index) = self.answer.complete(item) else {
+                    return;
+                };
+                if self
+                    .message
+                    .as_ref()
+                    .is_some_and(|open| open.index == index)
+                {
+                    self.add_annotations(index, frames);
+                    self.end_message("completed", frames);
+                }
+            }
+        }
+    }
+
+    fn calls(&mut self, calls: &[FunctionCall<'static>], frames: &mut Vec<Frame>) {
+        if calls.is_empty() {
+            return;
+        }
+        self.start(frames);
+        self.end_reasoning(frames);
+        self.end_message("completed", frames);
+        for call in calls {
+            let index = self.answer.items.len() + self.calls.len();
+            let call = ResponseCall::of(call, &self.notes.renamed_tools, &self.seed, index);
+            items::push_call(&call, index, frames);
+            self.calls.push(call);
+        }
+    }
+
+    /// The events of candidates have names with a prefix, as the Open Responses specification requires of extensions.
+    fn tab(&mut self, tab: u32, update: &TabUpdate<'_>, frames: &mut Vec<Frame>) {
+        self.start(frames);
+        let kind = ["airlock:tab.", update.name()].concat();
+        frames.push(event(&kind, update.json_length(), |data| {
+            data.push(',');
+            update.push_members(tab, data);
+        }));
+    }
+
+    fn restart(&mut self, frames: &mut Vec<Frame>) {
+        self.end_reasoning(frames);
+    }
+
+    fn pattern(&self, target: TextTarget) -> Option<Pattern> {
+        let part = match target {
+            TextTarget::Message(_) => &self.message,
+            TextTarget::Reasoning { .. } => &self.reasoning,
+            TextTarget::Candidate(_) => return None,
+        };
+        let part = part.as_ref().filter(|part| part.target == target)?;
+        Some(Pattern {
+            event: Some(part.kind.to_owned()),
+            before: part.before.clone(),
+            after: events::AFTER.to_owned(),
+            // The events at the end of the item repeat its text.
+            report: true,
+            number: u32::try_from(events::AFTER.len() - 1).ok(),
+        })
+    }
+
+    fn relayed(&mut self, kind: EventKind) {
+        let (target, text) = match kind {
+            EventKind::Text(text) => (TextTarget::Message(text.message), text.text),
+            EventKind::Reasoning(reasoning) => {
+                let (part, raw) = (reasoning.part, reasoning.raw);
+                (TextTarget::Reasoning { part, raw }, reasoning.text)
+            }
+            EventKind::Opened(_)
+            | EventKind::Usage(_)
+            | EventKind::Restarted(_)
+            | EventKind::Other(_)
+            | EventKind::Settled(_)
+            | EventKind::Picked(_) => return,
+        };
+        self.answer.push(target, None, None, Cow::Owned(text));
+    }
+
+    /// `response.in_progress` again: clients reset their timers only for events that they know.
+    fn keep_alive(&mut self) -> Vec<Frame> {
+        let mut frames = Vec::new();
+        if self.started {
+            let status = ResponseStatus::in_progress();
+            frames.push(self.response("response.in_progress", &status, |_| {}));
+        } else {
+            self.start(&mut frames);
+        }
+        frames
+    }
+
+    fn finish(&mut self, end: &ReplyEnd<'_>, frames: &mut Vec<Frame>) {
+        self.start(frames);
+        self.end_reasoning(frames);
+        let status = ResponseStatus::ended(end);
+        if status.status == "incomplete" {
+            self.incomplete = self.message.as_ref().map(|open| open.index);
+        }
+        self.end_message(status.status, frames);
+        let kind = ["response.", status.status].concat();
+        frames.push(self.response(&kind, &status, |out| {
+            push_output(
+                out,
+                &self.answer,
+                &self.ids,
+                &self.calls,
+                self.notes.encrypted_reasoning,
+                self.incomplete,
+            );
+        }));
+        frames.push(events::done());
+    }
+
+    fn fail(&mut self, problem: &Problem, frames: &mut Vec<Frame>) {
+        self.start(frames);
+        let status = ResponseStatus::failed(problem);
+        frames.push(self.response("response.failed", &status, |_| {}));
+        frames.push(events::done());
+    }
+}

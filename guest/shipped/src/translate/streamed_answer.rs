@@ -1,0 +1,185 @@
+//! The answer as the frames of a stream. Consecutive text becomes one frame.
+
+use super::chat::ChatStream;
+use super::ending::ReplyEnd;
+use super::heading::Heading;
+use super::messages::MessagesStream;
+use super::model_item::ModelItem;
+use super::responses::ResponsesStream;
+use super::writer::{StreamWriter, TabUpdate, TargetedText, TextTarget};
+use crate::bindings::airlock::policy::types::{EventKind, Problem};
+use crate::bindings::exports::airlock::policy::relay::Pattern;
+use crate::bindings::exports::airlock::policy::translate::{Closing, Frame};
+use crate::notes::{DialectNotes, PlanNotes, Structure};
+use crate::tools::{FunctionCall, TextDigest};
+
+/// The most bytes of a pattern that the host takes (`relay.pattern`). The ids in it are the model's.
+const PATTERN_AT_MOST: usize = 4 * 1024;
+
+/// The stream of an answer.
+#[derive(Debug)]
+pub(super) struct StreamedAnswer {
+    writer: Box<dyn StreamWriter>,
+    /// Whether consecutive messages are one text for the client.
+    joins_messages: bool,
+    /// The frames of the batch in progress.
+    frames: Vec<Frame>,
+    /// The text for the next frame.
+    pending: Option<TargetedText>,
+    /// The digest of the content that was sent, if calls may follow.
+    digest: Option<TextDigest>,
+    /// The whole answer, if it is checked at the end.
+    checked: Option<String>,
+    /// Text that was sent has become void, which a stream cannot take back.
+    invalidated: bool,
+}
+
+impl StreamedAnswer {
+    pub(super) fn new(heading: &Heading, notes: &PlanNotes, calls_are_expected: bool) -> Self {
+        let writer: Box<dyn StreamWriter> = match &notes.dialect {
+            DialectNotes::Chat => Box::new(ChatStream::new(heading, notes)),
+            DialectNotes::Messages(own) => Box::new(MessagesStream::new(heading, own)),
+            DialectNotes::Responses(own) => Box::new(ResponsesStream::new(heading, own)),
+        };
+        Self {
+            writer,
+            joins_messages: notes.dialect == DialectNotes::Chat,
+            frames: Vec::new(),
+            pending: None,
+            digest: calls_are_expected.then(TextDigest::default),
+            checked: (notes.structure == Structure::Object).then(String::new),
+            invalidated: false,
+        }
+    }
+
+    pub(super) fn push(&mut self, mut piece: TargetedText) {
+        match &mut self.pending {
+            Some(last) if piece.target.continues(last.target, self.joins_messages) => {
+                last.text.push_str(piece.separator);
+                last.text.push_str(&piece.text);
+            }
+            _ => {
+                self.flush();
+                let joins = self.joins_messages || matches!(piece.target, TextTarget::Candidate(_));
+                if joins && !piece.separator.is_empty() {
+                    piece.text = [piece.separator, &piece.text].concat();
+                }
+                self.pending = Some(piece);
+            }
+        }
+    }
+
+    /// Writes the pending text.
+    fn flush(&mut self) {
+        let Some(piece) = self.pending.take() else {
+            return;
+        };
+        if matches!(piece.target, TextTarget::Message(_)) {
+            self.record(&piece.text);
+        }
+        self.writer.text(piece, &mut self.frames);
+    }
+
+    pub(super) fn end_batch(&mut self) -> Vec<Frame> {
+        self.flush();
+        std::mem::take(&mut self.frames)
+    }
+
+    pub(super) fn model_item(&mut self, item: &ModelItem) {
+        self.flush();
+        if !self.invalidated {
+            self.writer.model_item(item, &mut self.frames);
+        }
+    }
+
+    pub(super) fn tab(&mut self, tab: u32, update: &TabUpdate<'_>) {
+        self.flush();
+        self.writer.tab(tab, update, &mut self.frames);
+    }
+
+    pub(super) fn calls(&mut self, calls: &[FunctionCall<'static>]) {
+        self.flush();
+        self.writer.calls(calls, &mut self.frames);
+    }
+
+    /// Records whether messages that were sent have become void.
+    pub(super) fn invalidate(&mut self, void: bool) {
+        self.invalidated |= void;
+    }
+
+    pub(super) fn is_valid(&self) -> bool {
+        !self.invalidated
+    }
+
+    /// Takes back the answer, for another one.
+    pub(super) fn restart(&mut self, has_text: bool) {
+        // The host starts no other answer once text of this one was sent.
+        self.invalidated |= has_text;
+        if !self.joins_messages {
+            self.flush();
+            self.writer.restart(&mut self.frames);
+        }
+        if let Some(checked) = &mut self.checked {
+            *checked = String::new();
+        }
+    }
+
+    /// The digest of the content. None if part of it is void, or the digest was taken.
+    pub(super) fn take_digest(&mut self) -> Option<String> {
+        self.flush();
+        let digest = self.digest.take().filter(|_| !self.invalidated);
+        digest.map(TextDigest::finish)
+    }
+
+    /// The whole text, if it is checked.
+    pub(super) fn checked(&self) -> &str {
+        self.checked.as_deref().unwrap_or_default()
+    }
+
+    pub(super) fn pattern(&self, target: TextTarget) -> Option<Pattern> {
+        let mut pattern = self.writer.pattern(target)?;
+        let is_needed = self.digest.is_some() || self.checked.is_some();
+        pattern.report |= is_needed && matches!(target, TextTarget::Message(_));
+        let event = pattern.event.as_ref().map_or(0, String::len);
+        let length = event + pattern.before.len() + pattern.after.len();
+        (length <= PATTERN_AT_MOST).then_some(pattern)
+    }
+
+    pub(super) fn relayed(&mut self, kind: EventKind) {
+        if let EventKind::Text(text) = &kind {
+            self.record(&text.text);
+        }
+        self.writer.relayed(kind);
+    }
+
+    pub(super) fn keep_alive(&mut self) -> Vec<Frame> {
+        self.writer.keep_alive()
+    }
+
+    pub(super) fn finish(mut self, end: Result<ReplyEnd<'_>, Problem>) -> Closing {
+        self.flush();
+        let body = match end {
+            Ok(end) => {
+                self.writer.finish(&end, &mut self.frames);
+                Ok(String::new())
+            }
+            Err(problem) => {
+                self.writer.fail(&problem, &mut self.frames);
+                Err(problem)
+            }
+        };
+        Closing {
+            frames: self.frames,
+            body,
+        }
+    }
+
+    fn record(&mut self, text: &str) {
+        if let Some(digest) = &mut self.digest {
+            digest.update(text);
+        }
+        if let Some(checked) = &mut self.checked {
+            checked.push_str(text);
+        }
+    }
+}

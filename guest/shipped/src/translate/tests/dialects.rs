@@ -1,0 +1,301 @@
+//! What holds in every dialect: batches, patterns and stop sequences do not change what the client receives.
+
+use proptest::prelude::*;
+use serde_json::json;
+
+use super::*;
+use crate::notes::{DialectNotes, MessagesNotes, ResponsesNotes, ThinkingDisplay};
+
+fn dialects() -> [DialectNotes; 3] {
+    [
+        DialectNotes::Chat,
+        DialectNotes::Messages(MessagesNotes {
+            input_tokens: 1,
+            thinking: ThinkingDisplay::Summarized,
+        }),
+        DialectNotes::Responses(ResponsesNotes::default()),
+    ]
+}
+
+fn notes(dialect: DialectNotes, streaming: bool) -> PlanNotes {
+    PlanNotes {
+        streaming,
+        reasoning: true,
+        dialect,
+        ..PlanNotes::default()
+    }
+}
+
+/// The frame's data as the host writes it.
+fn data(frame: &Frame) -> Value {
+    let mut data = frame.data.clone();
+    if let Some(offset) = frame.number {
+        data.insert(usize::try_from(offset).unwrap(), '7');
+    }
+    serde_json::from_str(&data).unwrap_or_default()
+}
+
+/// The text and the reasoning of a stream, by message and part, and why it ended.
+fn received(frames: &[Frame]) -> (String, String, Value) {
+    let (mut text, mut reasoning, mut end) = (String::new(), String::new(), Value::Null);
+    for frame in frames {
+        let data = data(frame);
+        let delta = &data["delta"];
+        let choice = &data["choices"][0];
+        let piece = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        match data["type"].as_str().unwrap_or_default() {
+            "response.content_part.added" | "content_block_start" if !text.is_empty() => {
+                text.push('|');
+            }
+            "response.output_text.delta" => text.push_str(&piece(delta)),
+            "response.reasoning_summary_text.delta" => reasoning.push_str(&piece(delta)),
+            "content_block_delta" => {
+                text.push_str(&piece(&delta["text"]));
+                reasoning.push_str(&piece(&delta["thinking"]));
+            }
+            "response.completed" => end = data["response"]["status"].clone(),
+            "message_delta" => end = delta["stop_reason"].clone(),
+            _ => {
+                text.push_str(&piece(&choice["delta"]["content"]));
+                reasoning.push_str(&piece(&choice["delta"]["reasoning_content"]));
+                if choice["finish_reason"].is_string() {
+                    end = choice["finish_reason"].clone();
+                }
+            }
+        }
+    }
+    (text, reasoning, end)
+}
+
+/// The texts of a whole body, as `received` gives those of a stream.
+fn whole_text(body: &Value) -> String {
+    if let Some(content) = body["choices"][0]["message"]["content"].as_str() {
+        return content.to_owned();
+    }
+    let items = body["content"].as_array().or(body["output"].as_array());
+    let texts = items.into_iter().flatten().filter_map(|item| {
+        let text = item["text"].as_str();
+        text.or_else(|| item["content"][0]["text"].as_str())
+    });
+    texts.collect::<Vec<&str>>().join("|")
+}
+
+fn streamed(notes: &PlanNotes, batches: Vec<Vec<Event>>) -> Vec<Frame> {
+    let mut reply = reply(notes);
+    let mut frames = Vec::new();
+    for batch in batches {
+        let output = reply.feed(batch);
+        frames.extend(output.frames);
+        if output.complete {
+            break;
+        }
+    }
+    frames.extend(reply.finish(Ending::Completed).frames);
+    frames
+}
+
+#[test]
+fn batching_does_not_change_what_is_received() {
+    let events = vec![
+        reasoning(0, false, "one"),
+        reasoning(0, false, " two"),
+        text(0, Some(Phase::Commentary), "I \"look\"\n"),
+        text(1, Some(Phase::FinalAnswer), ""),
+        text(1, Some(Phase::FinalAnswer), "{\"a\""),
+        text(1, Some(Phase::FinalAnswer), ": 1}"),
+    ];
+    let texts = [
+        "I \"look\"\n\n\n{\"a\": 1}",
+        "I \"look\"\n|{\"a\": 1}",
+        "I \"look\"\n|{\"a\": 1}",
+    ];
+    for ((dialect, expected), end) in
+        dialects()
+            .into_iter()
+            .zip(texts)
+            .zip(["stop", "end_turn", "completed"])
+    {
+        for cuts in 0..1 << events.len() {
+            let frames = streamed(&notes(dialect.clone(), true), batches(events.clone(), cuts));
+            let (text, reasoning, reason) = received(&frames);
+            assert_eq!(text, expected, "{cuts:b}");
+            assert_eq!(reasoning, "one two");
+            assert_eq!(reason, end);
+        }
+        let mut reply = reply(&notes(dialect, false));
+        reply.feed(events.clone());
+        let body: Value =
+            serde_json::from_str(&reply.finish(Ending::Completed).body.unwrap()).unwrap();
+        assert_eq!(whole_text(&body), expected);
+    }
+}
+
+#[test]
+fn a_pattern_writes_the_frames_that_feed_would_in_every_dialect() {
+    let pieces = ["more", "\"\\/\n\u{0}\u{2028}", "🦀"];
+    let fields: [fn(&str) -> Event; 2] = [
+        |piece| text(3, Some(Phase::FinalAnswer), piece),
+        |piece| reasoning(2, false, piece),
+    ];
+    for dialect in dialects() {
+        let notes = notes(dialect, true);
+        for field in fields {
+            let (mut fed, mut relayed) = (reply(&notes), reply(&notes));
+            for reply in [&mut fed, &mut relayed] {
+                reply.feed(vec![field("One")]);
+            }
+            let pattern = relayed.offer().unwrap();
+            for piece in pieces {
+                let frames = fed.feed(vec![field(piece)]).frames;
+                let mut written = pattern.before.clone();
+                crate::json::push_text(&mut written, piece);
+                let number = pattern
+                    .number
+                    .map(|offset| u32::try_from(written.len()).unwrap() + offset);
+                let written = Frame {
+                    event: pattern.event.clone(),
+                    data: [&written, pattern.after.as_str()].concat(),
+                    number,
+                };
+                assert_eq!(frames, [written], "{notes:?}");
+            }
+            if pattern.report {
+                relayed.relayed(pieces.map(field).to_vec());
+            }
+            let ends = [fed, relayed].map(|reply| reply.finish(Ending::Completed));
+            assert_eq!(ends[0], ends[1]);
+        }
+    }
+}
+
+#[test]
+fn a_silent_stream_is_kept_alive_by_events_that_clients_know() {
+    let expected: [&[&str]; 3] = [
+        &[],
+        &[r#"{"type":"ping"}"#],
+        &["response.created", "response.in_progress"],
+    ];
+    for (dialect, expected) in dialects().into_iter().zip(expected) {
+        let mut reply = reply(&notes(dialect, true));
+        let first = reply.keep_alive();
+        assert_eq!(first.len(), expected.len());
+        for (frame, expected) in first.iter().zip(expected) {
+            assert!(frame.event.as_deref() == Some(expected) || frame.data == *expected);
+        }
+        assert_eq!(reply.keep_alive().last(), first.last());
+        let frames = reply.feed(vec![text(0, None, "a")]).frames;
+        let is_created = |frame: &Frame| frame.event.as_deref() == Some("response.created");
+        assert!(!frames.iter().any(is_created));
+    }
+}
+
+/// The longest answer without a stop sequence, and the sequence that ended it.
+fn cut(text: &str, stop: &str) -> (String, bool) {
+    match text.split_once(stop) {
+        Some((before, _)) => (before.to_owned(), true),
+        None => (text.to_owned(), false),
+    }
+}
+
+proptest! {
+    #[test]
+    fn any_split_stops_at_the_same_place(
+        messages in prop::collection::vec("[abé\n]{1,8}", 1..4),
+        stop in "[abé\n]{1,4}",
+        cuts in any::<u32>(),
+        ends in any::<usize>(),
+    ) {
+        let mut events = Vec::new();
+        let mut bit = 0;
+        for (number, message) in (0..).zip(&messages) {
+            let mut piece = String::new();
+            for character in message.chars() {
+                piece.push(character);
+                bit += 1;
+                if cuts & (1 << (bit % 32)) != 0 {
+                    events.push(super::text(number, None, &std::mem::take(&mut piece)));
+                }
+            }
+            events.push(super::text(number, None, &piece));
+        }
+        let joined = cut(&messages.join("\n\n"), &stop);
+        let mut separate = (Vec::new(), false);
+        for message in &messages {
+            let (text, stopped) = cut(message, &stop);
+            if !text.is_empty() {
+                separate.0.push(text);
+            }
+            if stopped {
+                separate.1 = true;
+                break;
+            }
+        }
+        let separate = (separate.0.join("|"), separate.1);
+        let [chat, messages, _] = dialects();
+        let expected = [(chat, joined, "stop", "stop"), (messages, separate, "end_turn", "stop_sequence")];
+        for (dialect, (expected, stopped), completed, sequence) in expected {
+            let mut notes = notes(dialect, true);
+            notes.stop = vec![stop.clone()];
+            let end = json!(if stopped { sequence } else { completed });
+            let frames = streamed(&notes, batches(events.clone(), ends & ((1 << events.len().min(60)) - 1)));
+            let (text, _, reason) = received(&frames);
+            prop_assert_eq!(&text, &expected);
+            prop_assert_eq!(&reason, &end);
+
+            notes.streaming = false;
+            let mut reply = reply(&notes);
+            let output = reply.feed(events.clone());
+            prop_assert_eq!(output.complete, stopped);
+            let body: Value = serde_json::from_str(&reply.finish(Ending::Completed).body.unwrap()).unwrap();
+            prop_assert_eq!(whole_text(&body), expected);
+            if body["stop_reason"].is_string() {
+                prop_assert_eq!(&body["stop_sequence"], &if stopped { json!(stop) } else { Value::Null });
+            }
+        }
+    }
+}
+
+#[test]
+fn void_messages_are_not_matched() {
+    for (dialect, expected) in dialects().into_iter().zip(["a\n\nc", "a|c"]) {
+        let mut notes = notes(dialect, false);
+        notes.stop = vec!["xy".to_owned()];
+        let mut reply = reply(&notes);
+        reply.feed(vec![
+            text(0, None, "a"),
+            text(1, None, "x"),
+            event(EventKind::Restarted(vec![1])),
+            text(2, None, "c"),
+        ]);
+        let output = reply.feed(Vec::new());
+        assert!(!output.complete);
+        let body: Value =
+            serde_json::from_str(&reply.finish(Ending::Completed).body.unwrap()).unwrap();
+        assert_eq!(whole_text(&body), expected);
+    }
+}
+
+#[test]
+fn no_pattern_is_offered_while_stop_sequences_are_matched() {
+    for dialect in dialects() {
+        let mut notes = notes(dialect, true);
+        notes.stop = vec!["xy".to_owned()];
+        let mut reply = reply(&notes);
+        reply.feed(vec![text(0, None, "a")]);
+        assert_eq!(reply.offer(), None);
+    }
+}
+
+#[test]
+fn a_pattern_is_as_short_as_the_host_takes() {
+    let [_, _, responses] = dialects();
+    for (length, is_offered) in [(64, true), (5_000, false)] {
+        let mut reply = reply(&notes(responses.clone(), true));
+        let mut first = text(0, None, "a");
+        if let EventKind::Text(text) = &mut first.kind {
+            text.item = Some("m".repeat(length));
+        }
+        reply.feed(vec![first]);
+        assert_eq!(reply.offer().is_some(), is_offered, "{length}");
+    }
+}
