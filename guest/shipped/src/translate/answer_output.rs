@@ -119,7 +119,7 @@ impl AnswerOutput {
                 stop.last = Some(last);
                 add(answer, piece);
                 if stop.matcher.matched().is_some() {
-                    answer.cut(stop.matcher.released(), self.joins_messages);
+                    answer.cut(stop.matcher.excess(), self.joins_messages);
                 }
             }
             OutputForm::Streamed(_) if released.is_empty() => {
@@ -195,7 +195,7 @@ impl AnswerOutput {
             stop.matcher.restart();
             stop.matcher.push(&answer.text.to_text());
             if stop.matcher.matched().is_some() {
-                answer.cut(stop.matcher.released(), true);
+                answer.cut(stop.matcher.excess(), true);
             }
         } else if !void.is_empty() {
             self.end_text();

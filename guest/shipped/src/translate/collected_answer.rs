@@ -211,12 +211,12 @@ impl CollectedAnswer {
         });
     }
 
-    /// Cuts the text after `length` bytes: the whole text if its messages are joined, and the last message otherwise.
-    pub(super) fn cut(&mut self, length: usize, joins_messages: bool) {
+    /// Cuts off the last bytes of the text: of the whole text if its messages are joined, and else of the last message.
+    pub(super) fn cut(&mut self, excess: usize, joins_messages: bool) {
         if joins_messages {
-            self.text.truncate(length);
+            self.text.cut(excess);
         } else {
-            self.text.truncate_last(length);
+            self.text.cut_last(excess);
         }
     }
 

@@ -9,7 +9,9 @@ pub(super) struct StopMatcher {
     sequences: Vec<SequenceAutomaton>,
     /// The text that is held back: the longest suffix of the text that begins a sequence.
     held: String,
-    /// Bytes of the text that were released since the last `restart`.
+    /// Bytes of the text since the last `restart`.
+    pushed: usize,
+    /// Of them, bytes that were released.
     released: usize,
     /// The sequence that the text has reached.
     matched: Option<String>,
@@ -35,6 +37,7 @@ impl StopMatcher {
         (!sequences.is_empty()).then_some(Self {
             sequences,
             held: String::new(),
+            pushed: 0,
             released: 0,
             matched: None,
         })
@@ -43,6 +46,7 @@ impl StopMatcher {
     /// Appends a piece of the text, and returns the text that no sequence can contain any more. After a match, that is
     /// the text before the sequence; later pieces are dropped.
     pub(super) fn push(&mut self, piece: &str) -> String {
+        self.pushed += piece.len();
         if self.matched.is_some() {
             return String::new();
         }
@@ -71,7 +75,7 @@ impl StopMatcher {
         for sequence in &mut self.sequences {
             sequence.matched = 0;
         }
-        self.released = 0;
+        (self.pushed, self.released) = (0, 0);
         std::mem::take(&mut self.held)
     }
 
@@ -80,9 +84,9 @@ impl StopMatcher {
         self.matched.as_deref()
     }
 
-    /// Bytes of the text that were released.
-    pub(super) fn released(&self) -> usize {
-        self.released
+    /// Bytes at the end of the text that were not released, dropped ones among them.
+    pub(super) fn excess(&self) -> usize {
+        self.pushed.saturating_sub(self.released)
     }
 
     /// Releases the first bytes of what is held.

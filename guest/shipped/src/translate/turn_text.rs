@@ -78,10 +78,10 @@ impl TurnText {
         self.0.iter().rfind(|message| message.number == number)
     }
 
-    /// Keeps the first `length` bytes of the whole text, as one message.
-    pub(super) fn truncate(&mut self, length: usize) {
-        let text = self.to_text();
-        let text = text.get(..length).unwrap_or(&text).to_owned();
+    /// Cuts off the last bytes of the whole text, which becomes one message.
+    pub(super) fn cut(&mut self, excess: usize) {
+        let mut text = self.to_text().into_owned();
+        cut(&mut text, excess);
         let number = self.0.first().map_or(0, |message| message.number);
         self.0 = vec![MessageText {
             number,
@@ -89,11 +89,12 @@ impl TurnText {
         }];
     }
 
-    /// Keeps the first `length` bytes of the last message.
-    pub(super) fn truncate_last(&mut self, length: usize) {
+    /// Cuts off the last bytes of the last message.
+    pub(super) fn cut_last(&mut self, excess: usize) {
         if let Some(last) = self.0.last_mut() {
-            let text = last.pieces.concat();
-            last.pieces = vec![text.get(..length).unwrap_or(&text).to_owned()];
+            let mut text = last.pieces.concat();
+            cut(&mut text, excess);
+            last.pieces = vec![text];
         }
     }
 
@@ -175,6 +176,12 @@ impl Serialize for TurnText {
     }
 }
 
+/// Cuts off the last bytes, which begin a character.
+fn cut(text: &mut String, excess: usize) {
+    let end = text.floor_char_boundary(text.len().saturating_sub(excess));
+    text.truncate(end);
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
@@ -225,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_is_truncated_where_a_stop_sequence_begins() {
+    fn a_text_is_cut_where_a_stop_sequence_begins() {
         let filled = || {
             let mut text = TurnText::default();
             for (number, piece) in [(3, "aé"), (3, "b"), (4, "c"), (4, "d")] {
@@ -233,14 +240,14 @@ mod tests {
             }
             text
         };
-        for (length, expected) in [(0, ""), (3, "aé"), (5, "aéb\n"), (7, "aéb\n\nc")] {
+        for (excess, expected) in [(8, ""), (5, "aé"), (3, "aéb\n"), (1, "aéb\n\nc")] {
             let mut text = filled();
-            text.truncate(length);
+            text.cut(excess);
             assert_eq!(text.to_text(), expected);
         }
-        for (length, expected) in [(0, "aéb\n\n"), (1, "aéb\n\nc")] {
+        for (excess, expected) in [(2, "aéb\n\n"), (1, "aéb\n\nc")] {
             let mut text = filled();
-            text.truncate_last(length);
+            text.cut_last(excess);
             assert_eq!(text.to_text(), expected);
         }
         let mut line = String::new();

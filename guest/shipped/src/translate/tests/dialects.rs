@@ -299,3 +299,24 @@ fn a_pattern_is_as_short_as_the_host_takes() {
         assert_eq!(reply.offer().is_some(), is_offered, "{length}");
     }
 }
+
+#[test]
+fn reasoning_within_a_message_does_not_move_the_cut() {
+    let events = vec![
+        text(0, None, "abc"),
+        reasoning(0, false, "hm"),
+        text(0, None, "dxy, more"),
+    ];
+    for (dialect, sent) in dialects().into_iter().zip(["abcd", "abc||d"]) {
+        let mut notes = notes(dialect, true);
+        notes.stop = vec!["xy".to_owned()];
+        let frames = streamed(&notes, vec![events.clone()]);
+        assert_eq!(received(&frames).0, sent);
+        notes.streaming = false;
+        let mut reply = reply(&notes);
+        assert!(reply.feed(events.clone()).complete);
+        let body: Value =
+            serde_json::from_str(&reply.finish(Ending::Completed).body.unwrap()).unwrap();
+        assert_eq!(whole_text(&body), "abcd");
+    }
+}
