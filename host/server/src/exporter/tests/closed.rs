@@ -35,6 +35,8 @@ const LABELS: [(&str, &[&str]); 12] = [
         "route",
         &[
             CHAT,
+            "/v1/responses",
+            "/v1/messages",
             "/v1/models",
             "/healthz",
             "/metrics",
