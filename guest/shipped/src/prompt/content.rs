@@ -120,6 +120,7 @@ pub(super) struct DetailShape;
 impl<'de> JsonShape<'de> for DetailShape {
     type Value = bool;
     const EXPECTED: &'static str = "a string";
+    const IS_SCALAR: bool = true;
 
     fn scalar<E: de::Error>(self, reader: &mut Reader<'_>, scalar: Scalar<'de>) -> Result<bool, E> {
         let detail = StringShape.scalar(reader, scalar)?;

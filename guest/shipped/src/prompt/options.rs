@@ -22,6 +22,7 @@ pub(super) struct NonEmptyString;
 impl<'de> JsonShape<'de> for NonEmptyString {
     type Value = Cow<'de, str>;
     const EXPECTED: &'static str = StringShape::EXPECTED;
+    const IS_SCALAR: bool = true;
 
     fn scalar<E: de::Error>(
         self,
@@ -42,6 +43,7 @@ pub(super) struct EffortShape;
 impl<'de> JsonShape<'de> for EffortShape {
     type Value = String;
     const EXPECTED: &'static str = "a string";
+    const IS_SCALAR: bool = true;
 
     fn scalar<E: de::Error>(
         self,
@@ -97,6 +99,7 @@ struct SummaryShape;
 impl<'de> JsonShape<'de> for SummaryShape {
     type Value = Option<&'static str>;
     const EXPECTED: &'static str = "a string";
+    const IS_SCALAR: bool = true;
 
     fn scalar<E: de::Error>(
         self,
@@ -123,6 +126,7 @@ pub(super) struct VerbosityShape;
 impl<'de> JsonShape<'de> for VerbosityShape {
     type Value = &'static str;
     const EXPECTED: &'static str = "one of `low`, `medium`, `high`";
+    const IS_SCALAR: bool = true;
 
     fn scalar<E: de::Error>(
         self,

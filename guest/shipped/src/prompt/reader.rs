@@ -15,6 +15,8 @@ const STRICT: &str =
 
 /// The state of reading one body.
 ///
+/// Its methods that fail are never inlined: they are called in hundreds of places, once for a request at most.
+///
 /// The reader accompanies serde: a shape enters a path segment before it reads the value there, and leaves it only on
 /// success. So after an error the path still leads to the fault.
 pub(super) struct Reader<'r> {
@@ -78,6 +80,8 @@ impl<'r> Reader<'r> {
     }
 
     /// Notes that the field `key` of the current value is ignored, or refuses it under `strict`.
+    #[cold]
+    #[inline(never)]
     pub(super) fn ignore<E: de::Error>(&mut self, key: &str) -> Result<(), E> {
         if self.strict {
             let mut path = self.path();
@@ -119,23 +123,31 @@ impl<'r> Reader<'r> {
     }
 
     /// Reports that the current value is wrong.
+    #[cold]
+    #[inline(never)]
     pub(super) fn invalid<E: de::Error>(&mut self, message: &str) -> E {
         let path = self.path();
         self.fail_at(ProblemKind::InvalidRequest, path, message)
     }
 
     /// Reports that the member `key` of the current value is wrong or missing.
+    #[cold]
+    #[inline(never)]
     pub(super) fn invalid_member<E: de::Error>(&mut self, key: &'static str, message: &str) -> E {
         self.invalid_at(&[PathSegment::Key(key)], message)
     }
 
     /// Reports that the value at these steps from here is wrong or missing.
+    #[cold]
+    #[inline(never)]
     pub(super) fn invalid_at<E: de::Error>(&mut self, steps: &[PathSegment], message: &str) -> E {
         self.segments.extend_from_slice(steps);
         self.invalid(message)
     }
 
     /// Reports that the current value is valid, but requires something that this gateway does not support.
+    #[cold]
+    #[inline(never)]
     pub(super) fn unsupported<E: de::Error>(&mut self, message: &str) -> E {
         let path = self.path();
         self.fail_at(ProblemKind::Unsupported, path, message)
@@ -152,6 +164,8 @@ impl<'r> Reader<'r> {
     }
 
     /// Reports that the current value is of the wrong type.
+    #[cold]
+    #[inline(never)]
     pub(super) fn wrong<E: de::Error>(&mut self, expected: &str, found: &str) -> E {
         self.invalid(&format!("expected {expected}, found {found}"))
     }
@@ -184,6 +198,8 @@ impl<'r> Reader<'r> {
     }
 
     /// Stores the problem, and returns an error for serde to unwind with.
+    #[cold]
+    #[inline(never)]
     fn fail_at<E: de::Error>(&mut self, kind: ProblemKind, path: String, message: &str) -> E {
         self.problem = Some(problem(kind, path, message));
         E::custom("see the reader's problem")

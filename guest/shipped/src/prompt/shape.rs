@@ -35,6 +35,8 @@ pub(super) trait JsonShape<'de>: Sized {
     type Value;
     /// The expected value, for the error of another one: `a string`.
     const EXPECTED: &'static str;
+    /// Whether neither an array nor an object fits. Such shapes share the code that parses a value.
+    const IS_SCALAR: bool = false;
 
     fn scalar<E: de::Error>(
         self,
@@ -71,7 +73,64 @@ impl<'de, S: JsonShape<'de>> DeserializeSeed<'de> for ShapeSeed<'_, '_, S> {
     type Value = S::Value;
 
     fn deserialize<D: Deserializer<'de>>(self, source: D) -> Result<S::Value, D::Error> {
+        if S::IS_SCALAR {
+            let scalar = source.deserialize_any(ScalarVisitor {
+                reader: &mut *self.reader,
+                expected: S::EXPECTED,
+            })?;
+            return self.shape.scalar(self.reader, scalar);
+        }
         source.deserialize_any(self)
+    }
+}
+
+/// Reads any scalar.
+struct ScalarVisitor<'a, 'r> {
+    reader: &'a mut Reader<'r>,
+    expected: &'static str,
+}
+
+impl<'de> Visitor<'de> for ScalarVisitor<'_, '_> {
+    type Value = Scalar<'de>;
+
+    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(self.expected)
+    }
+
+    fn visit_unit<E: de::Error>(self) -> Result<Scalar<'de>, E> {
+        Ok(Scalar::Null)
+    }
+
+    fn visit_bool<E: de::Error>(self, value: bool) -> Result<Scalar<'de>, E> {
+        Ok(Scalar::Boolean(value))
+    }
+
+    fn visit_i64<E: de::Error>(self, value: i64) -> Result<Scalar<'de>, E> {
+        Ok(Scalar::Integer(value.into()))
+    }
+
+    fn visit_u64<E: de::Error>(self, value: u64) -> Result<Scalar<'de>, E> {
+        Ok(Scalar::Integer(value.into()))
+    }
+
+    fn visit_f64<E: de::Error>(self, value: f64) -> Result<Scalar<'de>, E> {
+        Ok(Scalar::Number(value))
+    }
+
+    fn visit_str<E: de::Error>(self, value: &str) -> Result<Scalar<'de>, E> {
+        Ok(Scalar::Text(Cow::Owned(value.to_owned())))
+    }
+
+    fn visit_borrowed_str<E: de::Error>(self, value: &'de str) -> Result<Scalar<'de>, E> {
+        Ok(Scalar::Text(Cow::Borrowed(value)))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, _: A) -> Result<Scalar<'de>, A::Error> {
+        Err(self.reader.wrong(self.expected, "an array"))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, _: A) -> Result<Scalar<'de>, A::Error> {
+        Err(self.reader.wrong(self.expected, "an object"))
     }
 }
 
@@ -187,6 +246,7 @@ pub(super) struct StringShape;
 impl<'de> JsonShape<'de> for StringShape {
     type Value = Cow<'de, str>;
     const EXPECTED: &'static str = "a string";
+    const IS_SCALAR: bool = true;
 
     fn scalar<E: de::Error>(
         self,
@@ -206,6 +266,7 @@ pub(super) struct BooleanShape;
 impl<'de> JsonShape<'de> for BooleanShape {
     type Value = bool;
     const EXPECTED: &'static str = "a boolean";
+    const IS_SCALAR: bool = true;
 
     fn scalar<E: de::Error>(self, reader: &mut Reader<'_>, scalar: Scalar<'de>) -> Result<bool, E> {
         match scalar {
@@ -253,6 +314,7 @@ pub(super) struct Nullable<S>(pub(super) S);
 impl<'de, S: JsonShape<'de>> JsonShape<'de> for Nullable<S> {
     type Value = Option<S::Value>;
     const EXPECTED: &'static str = S::EXPECTED;
+    const IS_SCALAR: bool = S::IS_SCALAR;
 
     fn scalar<E: de::Error>(
         self,

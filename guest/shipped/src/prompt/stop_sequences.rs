@@ -37,6 +37,7 @@ pub(super) struct StopSequence;
 impl<'de> JsonShape<'de> for StopSequence {
     type Value = String;
     const EXPECTED: &'static str = StringShape::EXPECTED;
+    const IS_SCALAR: bool = true;
 
     fn scalar<E: de::Error>(
         self,

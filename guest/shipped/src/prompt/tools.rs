@@ -120,6 +120,7 @@ pub(super) struct FunctionNameShape;
 impl<'de> JsonShape<'de> for FunctionNameShape {
     type Value = Cow<'de, str>;
     const EXPECTED: &'static str = StringShape::EXPECTED;
+    const IS_SCALAR: bool = true;
 
     fn scalar<E: de::Error>(
         self,

@@ -144,6 +144,7 @@ struct UrlShape;
 impl<'de> JsonShape<'de> for UrlShape {
     type Value = u32;
     const EXPECTED: &'static str = "a string";
+    const IS_SCALAR: bool = true;
 
     fn scalar<E: de::Error>(self, reader: &mut Reader<'_>, scalar: Scalar<'de>) -> Result<u32, E> {
         let url = StringShape.scalar(reader, scalar)?;

@@ -245,6 +245,7 @@ struct MessageRoleShape;
 impl<'de> JsonShape<'de> for MessageRoleShape {
     type Value = Option<MessageRole>;
     const EXPECTED: &'static str = "a string";
+    const IS_SCALAR: bool = true;
 
     fn scalar<E: de::Error>(
         self,

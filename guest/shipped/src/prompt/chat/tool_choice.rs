@@ -98,6 +98,7 @@ struct ModeShape;
 impl<'de> JsonShape<'de> for ModeShape {
     type Value = bool;
     const EXPECTED: &'static str = "a string";
+    const IS_SCALAR: bool = true;
 
     fn scalar<E: de::Error>(self, reader: &mut Reader<'_>, scalar: Scalar<'de>) -> Result<bool, E> {
         let mode = StringShape.scalar(reader, scalar)?;

@@ -56,6 +56,7 @@ struct MediaTypeShape;
 impl<'de> JsonShape<'de> for MediaTypeShape {
     type Value = ();
     const EXPECTED: &'static str = "`image/jpeg`, `image/png`, `image/gif` or `image/webp`";
+    const IS_SCALAR: bool = true;
 
     fn scalar<E: de::Error>(self, reader: &mut Reader<'_>, scalar: Scalar<'de>) -> Result<(), E> {
         let Scalar::Text(media_type) = scalar else {
@@ -74,6 +75,7 @@ struct DataShape;
 impl<'de> JsonShape<'de> for DataShape {
     type Value = u32;
     const EXPECTED: &'static str = StringShape::EXPECTED;
+    const IS_SCALAR: bool = true;
 
     fn scalar<E: de::Error>(self, reader: &mut Reader<'_>, scalar: Scalar<'de>) -> Result<u32, E> {
         let data = StringShape.scalar(reader, scalar)?;

@@ -257,6 +257,7 @@ struct InputRoleShape;
 impl<'de> JsonShape<'de> for InputRoleShape {
     type Value = MessageRole;
     const EXPECTED: &'static str = "a string";
+    const IS_SCALAR: bool = true;
 
     fn scalar<E: de::Error>(
         self,

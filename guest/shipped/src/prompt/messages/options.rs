@@ -47,6 +47,7 @@ struct OutputEffortShape;
 impl<'de> JsonShape<'de> for OutputEffortShape {
     type Value = String;
     const EXPECTED: &'static str = EffortShape::EXPECTED;
+    const IS_SCALAR: bool = true;
 
     fn scalar<E: de::Error>(
         self,

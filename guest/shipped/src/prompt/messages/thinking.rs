@@ -91,6 +91,7 @@ struct DisplayShape;
 impl<'de> JsonShape<'de> for DisplayShape {
     type Value = ThinkingDisplay;
     const EXPECTED: &'static str = "`summarized` or `omitted`";
+    const IS_SCALAR: bool = true;
 
     fn scalar<E: de::Error>(
         self,

@@ -54,14 +54,6 @@ const CHAT: Documented = Documented {
     ],
 };
 
-const RESPONSES: Documented = Documented {
-    dialect: crate::RESPONSES_DIALECT,
-    route: "POST /v1/responses",
-    document: "responses.md",
-    parameters: crate::prompt::responses::RESPONSES_PARAMETERS,
-    required: &[("model", "\"m\""), ("input", "\"x\"")],
-};
-
 const MESSAGES: Documented = Documented {
     dialect: crate::MESSAGES_DIALECT,
     route: "POST /v1/messages",
@@ -72,6 +64,14 @@ const MESSAGES: Documented = Documented {
         ("messages", r#"[{"role":"user","content":"x"}]"#),
         ("max_tokens", "1"),
     ],
+};
+
+const RESPONSES: Documented = Documented {
+    dialect: crate::RESPONSES_DIALECT,
+    route: "POST /v1/responses",
+    document: "responses.md",
+    parameters: crate::prompt::responses::RESPONSES_PARAMETERS,
+    required: &[("model", "\"m\""), ("input", "\"x\"")],
 };
 
 impl Documented {

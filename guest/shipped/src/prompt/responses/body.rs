@@ -11,7 +11,7 @@ use super::options::{CandidateStreamShape, IncludeShape, MetadataShape};
 use super::parameters::RESPONSES_PARAMETERS;
 use super::text::{ResponseTextOptions, ResponseTextOptionsShape};
 use super::tool_choice::{ClientChoice, ClientChoiceShape};
-use super::tools::{ClientTool, ClientTools, ClientToolsShape};
+use super::tools::{ClientTool, ClientTools};
 use crate::bindings::airlock::policy::types::Problem;
 use crate::notes::{DialectNotes, ResponsesNotes};
 use crate::prompt::body::RequestBody;
@@ -68,7 +68,10 @@ impl<'de> RequestBody<'de> for ResponsesBody<'de> {
                 self.reasoning = reader.or_default(fields, name, ReasoningOptionsShape)?;
             }
             "text" => self.text = reader.or_default(fields, name, ResponseTextOptionsShape)?,
-            "tools" => self.tools = reader.or_default(fields, name, ClientToolsShape)?,
+            "tools" => {
+                self.tools = ClientTools::default();
+                reader.or_default(fields, name, self.tools.shape())?;
+            }
             "tool_choice" => {
                 self.tool_choice = reader.or_default(fields, name, ClientChoiceShape)?;
             }

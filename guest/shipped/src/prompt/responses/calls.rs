@@ -15,32 +15,13 @@ use crate::prompt::shape::{JsonShape, StringShape};
 use crate::prompt::tools::FunctionNameShape;
 use crate::tools::FunctionCall;
 
-/// A `function_call` item.
-pub(super) struct FunctionCallItem;
-
-impl<'de> JsonShape<'de> for FunctionCallItem {
-    type Value = FunctionCall<'de>;
-    const EXPECTED: &'static str = "an item object";
-
-    fn object<A: MapAccess<'de>>(
-        self,
-        reader: &mut Reader<'_>,
-        fields: A,
-    ) -> Result<Self::Value, A::Error> {
-        let (call, arguments) = read_call(reader, fields, "arguments")?;
-        // The string contains JSON, which has escapes of its own.
-        let arguments = match json::replace_lone_surrogates(&arguments) {
-            Some(whole) => Cow::Owned(whole),
-            None => arguments,
-        };
-        Ok(FunctionCall { arguments, ..call })
-    }
+/// A `function_call` or `custom_tool_call` item. The text of a custom tool is the argument `input` of the function that the model
+/// knows.
+pub(super) struct CallItem {
+    pub(super) is_custom: bool,
 }
 
-/// A `custom_tool_call` item. Its text is the argument `input` of the function that the model knows.
-pub(super) struct CustomCallItem;
-
-impl<'de> JsonShape<'de> for CustomCallItem {
+impl<'de> JsonShape<'de> for CallItem {
     type Value = FunctionCall<'de>;
     const EXPECTED: &'static str = "an item object";
 
@@ -49,12 +30,21 @@ impl<'de> JsonShape<'de> for CustomCallItem {
         reader: &mut Reader<'_>,
         fields: A,
     ) -> Result<Self::Value, A::Error> {
-        let (call, input) = read_call(reader, fields, "input")?;
-        let mut arguments = String::with_capacity(json::text_length(&input) + 12);
-        arguments.push_str(r#"{"input":"#);
-        json::push_text(&mut arguments, &input);
-        arguments.push('}');
-        let arguments = Cow::Owned(arguments);
+        let text = if self.is_custom { "input" } else { "arguments" };
+        let (call, text) = read_call(reader, fields, text)?;
+        let arguments = if self.is_custom {
+            let mut arguments = String::with_capacity(json::text_length(&text) + 12);
+            arguments.push_str(r#"{"input":"#);
+            json::push_text(&mut arguments, &text);
+            arguments.push('}');
+            Cow::Owned(arguments)
+        } else {
+            // The string contains JSON, which has escapes of its own.
+            match json::replace_lone_surrogates(&text) {
+                Some(whole) => Cow::Owned(whole),
+                None => text,
+            }
+        };
         Ok(FunctionCall { arguments, ..call })
     }
 }

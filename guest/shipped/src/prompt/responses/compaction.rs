@@ -17,16 +17,20 @@ const PREFIX: &str = "airlock.1.";
 /// The text before the summary.
 const HEADING: &str = "The conversation before this point was replaced by this summary:\n\n";
 
-/// The message for the model. None for the compaction of another API, which only the model can read.
+/// The message for the model. None for the compaction of another API, which only the model can read. `item` is the item as it was
+/// written for the model, whose last member is `encrypted_content`.
 pub(super) fn summary<'de, E: de::Error>(
     reader: &mut Reader<'_>,
-    encrypted_content: &str,
+    item: &str,
 ) -> Result<Option<ConversationMessage<'de>>, E> {
-    let Some(encoded) = encrypted_content.strip_prefix(PREFIX) else {
+    // A quote within a string is escaped, so these are the name and the beginning of the value.
+    let [before, after] = [r#","encrypted_content":""#, r#""}"#];
+    let content = item.rsplit_once(before).map(|(_, rest)| rest);
+    let Some(encoded) = content.and_then(|content| content.strip_prefix(PREFIX)) else {
         return Ok(None);
     };
-    let decoded = URL_SAFE_NO_PAD.decode(encoded).ok();
-    let Some(summary) = decoded.and_then(|bytes| String::from_utf8(bytes).ok()) else {
+    let decoded = URL_SAFE_NO_PAD.decode(encoded.strip_suffix(after).unwrap_or(encoded));
+    let Some(summary) = decoded.ok().and_then(|bytes| String::from_utf8(bytes).ok()) else {
         let steps = [PathSegment::Key("encrypted_content")];
         let message = "not a compaction of this gateway: send it as the response returned it";
         return Err(reader.invalid_at(&steps, message));

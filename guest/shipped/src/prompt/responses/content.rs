@@ -115,6 +115,7 @@ struct ImageUrlShape;
 impl<'de> JsonShape<'de> for ImageUrlShape {
     type Value = u32;
     const EXPECTED: &'static str = "a string";
+    const IS_SCALAR: bool = true;
 
     fn scalar<E: de::Error>(self, reader: &mut Reader<'_>, scalar: Scalar<'de>) -> Result<u32, E> {
         let url: Cow<'de, str> = StringShape.scalar(reader, scalar)?;

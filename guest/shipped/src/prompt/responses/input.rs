@@ -3,12 +3,12 @@
 use serde::de::{self, SeqAccess};
 use serde_json::value::RawValue;
 
-use super::calls::{CustomCallItem, FunctionCallItem, OutputItem};
+use super::calls::{CallItem, OutputItem};
 use super::compaction;
 use super::message::MessageItem;
-use super::opaque::{CompactionItem, ReasoningItem, WebSearchItem};
-use super::tools::{ClientTool, ClientToolsShape};
-use super::typed::{InputItemHead, TypedObject};
+use super::opaque::{COMPACTION, OpaqueShape, REASONING, WEB_SEARCH_CALL};
+use super::tools::{ClientTool, ClientTools};
+use super::typed::TypedObject;
 use crate::prompt::content::{ContentPart, result_parts};
 use crate::prompt::conversation::{
     CallMismatch, CallMismatchKind, ConversationBuilder, ConversationMessage, MessageRole,
@@ -61,7 +61,7 @@ impl<'de> JsonShape<'de> for InputShape {
         let mut index = 0;
         while let Some(raw) = members.next_element::<&'de RawValue>()? {
             reader.at(PathSegment::Index(index), |reader| {
-                let object = TypedObject::of(reader, raw, InputItemHead)?;
+                let object = TypedObject::of(reader, raw, "an item object")?;
                 input.read(reader, index, &object)
             })?;
             index += 1;
@@ -90,12 +90,9 @@ impl<'de> InputItems<'de> {
                 let message = object.read(reader, MessageItem)?;
                 self.add_message(message);
             }
-            Some("function_call") => {
-                let call = object.read(reader, FunctionCallItem)?;
-                self.add_call(reader, index, call)?;
-            }
-            Some("custom_tool_call") => {
-                let call = object.read(reader, CustomCallItem)?;
+            Some(kind @ ("function_call" | "custom_tool_call")) => {
+                let is_custom = kind == "custom_tool_call";
+                let call = object.read(reader, CallItem { is_custom })?;
                 self.add_call(reader, index, call)?;
             }
             Some("function_call_output" | "custom_tool_call_output") => {
@@ -108,22 +105,18 @@ impl<'de> InputItems<'de> {
                 added.map_err(|error| misplaced_here(reader, error.kind))?;
             }
             Some("reasoning") => {
-                if let Some(json) = object.read(reader, ReasoningItem)? {
-                    self.continue_reply();
-                    self.add_opaque(json, false);
-                }
+                let json = object.read(reader, OpaqueShape(REASONING))?;
+                self.add_opaque(json, false);
             }
             Some("web_search_call") => {
-                let json = object.read(reader, WebSearchItem)?;
-                self.continue_reply();
+                let json = object.read(reader, OpaqueShape(WEB_SEARCH_CALL))?;
                 self.add_opaque(json, true);
             }
             Some("compaction") => {
-                let item = object.read(reader, CompactionItem)?;
-                self.in_reply = false;
-                match compaction::summary(reader, &item.encrypted_content)? {
-                    Some(message) => self.conversation.add_message(message),
-                    None => self.add_opaque(item.into_item(), true),
+                let json = object.read(reader, OpaqueShape(COMPACTION))?;
+                match compaction::summary(reader, json.as_deref().unwrap_or_default())? {
+                    Some(message) => self.add_message(message),
+                    None => self.add_opaque(json, true),
                 }
             }
             Some("additional_tools") => {
@@ -155,11 +148,15 @@ impl<'de> InputItems<'de> {
         added.map_err(|error| misplaced_here(reader, error.kind))
     }
 
-    fn add_opaque(&mut self, json: String, is_digested: bool) {
-        self.conversation.add_opaque(OpaqueItem {
-            json: json.into(),
-            is_digested,
-        });
+    /// Adds an item of the model, unless it is none.
+    fn add_opaque(&mut self, json: Option<String>, is_digested: bool) {
+        if let Some(json) = json {
+            self.continue_reply();
+            self.conversation.add_opaque(OpaqueItem {
+                json: json.into(),
+                is_digested,
+            });
+        }
     }
 
     /// The next item is the model's: it begins a reply unless the item before it was the model's too.
@@ -239,13 +236,14 @@ impl<'de> JsonShape<'de> for AdditionalToolsItem {
         reader: &mut Reader<'_>,
         mut fields: A,
     ) -> Result<Self::Value, A::Error> {
+        let mut all = ClientTools::default();
         let mut tools = None;
         read_members!(reader, fields, {
             "type" | "id" | "role" => skip(),
-            "tools" => value(tools, ClientToolsShape),
+            "tools" => value(tools, all.shape()),
         });
         match tools {
-            Some(tools) => Ok(tools.tools),
+            Some(()) => Ok(all.tools),
             None => Err(reader.invalid_member("tools", "required: an array of tools")),
         }
     }

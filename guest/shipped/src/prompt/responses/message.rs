@@ -82,6 +82,7 @@ struct RoleShape;
 impl<'de> JsonShape<'de> for RoleShape {
     type Value = MessageRole;
     const EXPECTED: &'static str = "a string";
+    const IS_SCALAR: bool = true;
 
     fn scalar<E: de::Error>(
         self,

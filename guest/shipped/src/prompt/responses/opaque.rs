@@ -1,276 +1,236 @@
 //! Items that reach the model as they are: reasoning, compactions, and web searches of OpenAI. They are written anew from
 //! the members that Codex (0.169) passes on: Codex refuses a whole conversation if it cannot parse one item.
 
-use std::borrow::Cow;
-
-use serde::de::{MapAccess, SeqAccess};
+use serde::de::{self, MapAccess, SeqAccess};
 
 use crate::json;
-use crate::prompt::members::read_members;
 use crate::prompt::problems::quoted;
-use crate::prompt::reader::Reader;
-use crate::prompt::shape::{JsonShape, StringShape};
+use crate::prompt::reader::{PathSegment, Reader};
+use crate::prompt::shape::{JsonShape, Scalar};
 
-/// A `reasoning` item. None without content and `encrypted_content`: the model can do nothing with a summary.
-pub(super) struct ReasoningItem;
+/// What a value of an item may be.
+pub(super) enum OpaqueSchema {
+    Text,
+    /// One of these strings. It becomes the first one.
+    OneOf(&'static [&'static str]),
+    Array(&'static OpaqueSchema),
+    Object(&'static [OpaqueMember]),
+    /// Any value, which is left out.
+    Dropped,
+}
 
-impl<'de> JsonShape<'de> for ReasoningItem {
-    type Value = Option<String>;
-    const EXPECTED: &'static str = "an item object";
+/// A member of an object.
+pub(super) struct OpaqueMember {
+    name: &'static str,
+    schema: OpaqueSchema,
+    presence: Presence,
+}
 
-    fn object<A: MapAccess<'de>>(
-        self,
-        reader: &mut Reader<'_>,
-        mut fields: A,
-    ) -> Result<Option<String>, A::Error> {
-        let (mut id, mut summary, mut content, mut encrypted) = (None, None, None, None);
-        read_members!(reader, fields, {
-            "type" | "status" => skip(),
-            "id" => nullable(id, StringShape),
-            "summary" => nullable(summary, TextParts(&["summary_text"])),
-            "content" => nullable(content, TextParts(&["reasoning_text", "text"])),
-            "encrypted_content" => nullable(encrypted, StringShape),
-        });
-        let content = content.filter(|content| content != "[]");
-        let encrypted = encrypted.filter(|encrypted| !encrypted.is_empty());
-        if content.is_none() && encrypted.is_none() {
-            return Ok(None);
-        }
-        let mut item = ObjectWriter::new("reasoning");
-        item.text("id", id.as_deref());
-        item.json("summary", Some(summary.as_deref().unwrap_or("[]")));
-        item.json("content", content.as_deref());
-        item.text("encrypted_content", encrypted.as_deref());
-        Ok(Some(item.finish()))
+/// Whether an object may lack a member.
+#[derive(PartialEq, Eq)]
+enum Presence {
+    Required,
+    Optional,
+    /// An object in which all such members are absent or empty is left out.
+    Substance,
+}
+
+const fn required(name: &'static str, schema: OpaqueSchema) -> OpaqueMember {
+    OpaqueMember {
+        name,
+        schema,
+        presence: Presence::Required,
     }
 }
+
+const fn optional(name: &'static str, schema: OpaqueSchema) -> OpaqueMember {
+    OpaqueMember {
+        name,
+        schema,
+        presence: Presence::Optional,
+    }
+}
+
+const fn substance(name: &'static str, schema: OpaqueSchema) -> OpaqueMember {
+    OpaqueMember {
+        name,
+        schema,
+        presence: Presence::Substance,
+    }
+}
+
+/// A `reasoning` item. Without content and `encrypted_content` the model can do nothing with it. Codex drops content whose type
+/// is `text`.
+pub(super) const REASONING: &OpaqueSchema = &OpaqueSchema::Object(&[
+    required("type", OpaqueSchema::Text),
+    optional("id", OpaqueSchema::Text),
+    required(
+        "summary",
+        OpaqueSchema::Array(&OpaqueSchema::Object(&[
+            required("type", OpaqueSchema::OneOf(&["summary_text"])),
+            required("text", OpaqueSchema::Text),
+        ])),
+    ),
+    substance(
+        "content",
+        OpaqueSchema::Array(&OpaqueSchema::Object(&[
+            required("type", OpaqueSchema::OneOf(&["reasoning_text", "text"])),
+            required("text", OpaqueSchema::Text),
+        ])),
+    ),
+    substance("encrypted_content", OpaqueSchema::Text),
+    optional("status", OpaqueSchema::Dropped),
+]);
 
 /// A `compaction` item.
-pub(super) struct CompactionItem;
-
-/// A compaction of earlier items.
-pub(super) struct Compaction<'de> {
-    id: Option<Cow<'de, str>>,
-    pub(super) encrypted_content: Cow<'de, str>,
-}
-
-impl Compaction<'_> {
-    /// The item for the model.
-    pub(super) fn into_item(self) -> String {
-        let mut item = ObjectWriter::new("compaction");
-        item.text("id", self.id.as_deref());
-        item.text("encrypted_content", Some(&self.encrypted_content));
-        item.finish()
-    }
-}
-
-impl<'de> JsonShape<'de> for CompactionItem {
-    type Value = Compaction<'de>;
-    const EXPECTED: &'static str = "an item object";
-
-    fn object<A: MapAccess<'de>>(
-        self,
-        reader: &mut Reader<'_>,
-        mut fields: A,
-    ) -> Result<Compaction<'de>, A::Error> {
-        let (mut id, mut encrypted) = (None, None);
-        read_members!(reader, fields, {
-            "type" | "created_by" => skip(),
-            "id" => nullable(id, StringShape),
-            "encrypted_content" => value(encrypted, StringShape),
-        });
-        match encrypted {
-            Some(encrypted_content) => Ok(Compaction {
-                id,
-                encrypted_content,
-            }),
-            None => {
-                let message = "required: the compaction as the response returned it";
-                Err(reader.invalid_member("encrypted_content", message))
-            }
-        }
-    }
-}
+pub(super) const COMPACTION: &OpaqueSchema = &OpaqueSchema::Object(&[
+    required("type", OpaqueSchema::Text),
+    optional("id", OpaqueSchema::Text),
+    required("encrypted_content", OpaqueSchema::Text),
+    optional("created_by", OpaqueSchema::Dropped),
+]);
 
 /// A `web_search_call` item.
-pub(super) struct WebSearchItem;
+pub(super) const WEB_SEARCH_CALL: &OpaqueSchema = &OpaqueSchema::Object(&[
+    required("type", OpaqueSchema::Text),
+    optional("id", OpaqueSchema::Text),
+    optional("status", OpaqueSchema::Text),
+    optional(
+        "action",
+        OpaqueSchema::Object(&[
+            required("type", OpaqueSchema::Text),
+            optional("query", OpaqueSchema::Text),
+            optional("queries", OpaqueSchema::Array(&OpaqueSchema::Text)),
+            optional("url", OpaqueSchema::Text),
+            optional("pattern", OpaqueSchema::Text),
+            optional("sources", OpaqueSchema::Dropped),
+        ]),
+    ),
+]);
 
-impl<'de> JsonShape<'de> for WebSearchItem {
-    type Value = String;
-    const EXPECTED: &'static str = "an item object";
+/// A value of this schema, as one line of JSON with an object's members in the order of the schema. Unknown members are left out
+/// and named as ignored; members that are null are absent. None for null, and for an object without substance.
+pub(super) struct OpaqueShape(pub(super) &'static OpaqueSchema);
 
-    fn object<A: MapAccess<'de>>(
-        self,
-        reader: &mut Reader<'_>,
-        mut fields: A,
-    ) -> Result<String, A::Error> {
-        let (mut id, mut status, mut action) = (None, None, None);
-        read_members!(reader, fields, {
-            "type" => skip(),
-            "id" => nullable(id, StringShape),
-            "status" => nullable(status, StringShape),
-            "action" => nullable(action, WebSearchActionShape),
-        });
-        let mut item = ObjectWriter::new("web_search_call");
-        item.text("id", id.as_deref());
-        item.text("status", status.as_deref());
-        item.json("action", action.as_deref());
-        Ok(item.finish())
+impl OpaqueShape {
+    /// The value that is expected, for the error of another one.
+    fn expected(&self) -> &'static str {
+        match self.0 {
+            OpaqueSchema::Text | OpaqueSchema::OneOf(_) => "a string",
+            OpaqueSchema::Array(_) => "an array",
+            OpaqueSchema::Object(_) | OpaqueSchema::Dropped => "an object",
+        }
     }
 }
 
-/// `action` of a web search, as JSON.
-struct WebSearchActionShape;
+impl<'de> JsonShape<'de> for OpaqueShape {
+    type Value = Option<String>;
+    const EXPECTED: &'static str = "a string, an array or an object";
 
-impl<'de> JsonShape<'de> for WebSearchActionShape {
-    type Value = String;
-    const EXPECTED: &'static str = "an object with a `type`";
-
-    fn object<A: MapAccess<'de>>(
+    fn scalar<E: de::Error>(
         self,
         reader: &mut Reader<'_>,
-        mut fields: A,
-    ) -> Result<String, A::Error> {
-        let (mut kind, mut query, mut queries) = (None, None, None);
-        let (mut url, mut pattern) = (None, None);
-        read_members!(reader, fields, {
-            "type" => value(kind, StringShape),
-            "query" => nullable(query, StringShape),
-            "queries" => nullable(queries, StringsShape),
-            "url" => nullable(url, StringShape),
-            "pattern" => nullable(pattern, StringShape),
-            // Codex does not pass them on.
-            "sources" => skip(),
-        });
-        let Some(kind) = kind else {
-            return Err(reader.invalid_member("type", "required: the kind of the search"));
+        scalar: Scalar<'de>,
+    ) -> Result<Self::Value, E> {
+        let text = match (self.0, scalar) {
+            (_, Scalar::Null) => return Ok(None),
+            (OpaqueSchema::Text | OpaqueSchema::OneOf(_), Scalar::Text(text)) => text,
+            (_, other) => return Err(reader.wrong(self.expected(), other.kind())),
         };
-        let mut action = ObjectWriter::new(&kind);
-        action.text("query", query.as_deref());
-        action.json("queries", queries.as_deref());
-        action.text("url", url.as_deref());
-        action.text("pattern", pattern.as_deref());
-        Ok(action.finish())
+        let text = match self.0 {
+            OpaqueSchema::OneOf(names) if names.contains(&text.as_ref()) => {
+                names.first().copied().unwrap_or_default()
+            }
+            OpaqueSchema::OneOf(names) => {
+                let message = format!(
+                    "expected `{}`, found `{}`",
+                    names.join("` or `"),
+                    quoted(&text)
+                );
+                return Err(reader.invalid(&message));
+            }
+            _ => &text,
+        };
+        let mut out = String::with_capacity(json::text_length(text));
+        json::push_text(&mut out, text);
+        Ok(Some(out))
     }
-}
-
-/// An array of strings, as JSON.
-struct StringsShape;
-
-impl<'de> JsonShape<'de> for StringsShape {
-    type Value = String;
-    const EXPECTED: &'static str = "an array of strings";
 
     fn array<A: SeqAccess<'de>>(
         self,
         reader: &mut Reader<'_>,
         mut members: A,
-    ) -> Result<String, A::Error> {
-        let mut array = String::from("[");
+    ) -> Result<Self::Value, A::Error> {
+        let OpaqueSchema::Array(schema) = self.0 else {
+            return Err(reader.wrong(self.expected(), "an array"));
+        };
+        let mut out = String::from("[");
         let mut index = 0;
-        while let Some(text) = reader.member(&mut members, index, StringShape)? {
+        while let Some(member) = reader.member(&mut members, index, OpaqueShape(schema))? {
+            let Some(member) = member else {
+                return Err(reader.invalid_at(&[PathSegment::Index(index)], "must not be null"));
+            };
             if index > 0 {
-                array.push(',');
+                out.push(',');
             }
-            json::push_text(&mut array, &text);
+            out.push_str(&member);
             index += 1;
         }
-        array.push(']');
-        Ok(array)
+        out.push(']');
+        Ok(Some(out))
     }
-}
-
-/// An array of objects with a `type` of these and a `text`, as JSON. All have the first type: Codex (0.169) drops the content of
-/// reasoning whose type is `text`.
-struct TextParts(&'static [&'static str]);
-
-impl<'de> JsonShape<'de> for TextParts {
-    type Value = String;
-    const EXPECTED: &'static str = "an array of parts";
-
-    fn array<A: SeqAccess<'de>>(
-        self,
-        reader: &mut Reader<'_>,
-        mut members: A,
-    ) -> Result<String, A::Error> {
-        let mut array = String::from("[");
-        let mut index = 0;
-        while let Some(part) = reader.member(&mut members, index, TextPart(self.0))? {
-            if index > 0 {
-                array.push(',');
-            }
-            array.push_str(&part);
-            index += 1;
-        }
-        array.push(']');
-        Ok(array)
-    }
-}
-
-struct TextPart(&'static [&'static str]);
-
-impl<'de> JsonShape<'de> for TextPart {
-    type Value = String;
-    const EXPECTED: &'static str = "a part object";
 
     fn object<A: MapAccess<'de>>(
         self,
         reader: &mut Reader<'_>,
         mut fields: A,
-    ) -> Result<String, A::Error> {
-        let (mut kind, mut text) = (None, None);
-        read_members!(reader, fields, {
-            "type" => value(kind, StringShape),
-            "text" => value(text, StringShape),
-        });
-        let Some(kind) = kind.filter(|kind| self.0.contains(&kind.as_ref())) else {
-            let message = format!("expected `{}`", self.0.join("` or `"));
-            return Err(reader.invalid_member("type", &message));
+    ) -> Result<Self::Value, A::Error> {
+        let OpaqueSchema::Object(members) = self.0 else {
+            return Err(reader.wrong(self.expected(), "an object"));
         };
-        let Some(text) = text else {
-            let message = format!("required in a part of type `{}`", quoted(&kind));
-            return Err(reader.invalid_member("text", &message));
-        };
-        let mut part = ObjectWriter::new(self.0.first().copied().unwrap_or(&kind));
-        part.text("text", Some(&text));
-        Ok(part.finish())
+        let mut values: Vec<Option<String>> = members.iter().map(|_| None).collect();
+        while let Some(key) = reader.key(&mut fields)? {
+            let known = members.iter().zip(&mut values);
+            match known.into_iter().find(|(member, _)| member.name == key) {
+                Some((member, _)) if matches!(member.schema, OpaqueSchema::Dropped) => {
+                    fields.next_value::<de::IgnoredAny>()?;
+                }
+                Some((member, value)) => {
+                    *value = reader.field(&mut fields, member.name, OpaqueShape(&member.schema))?;
+                }
+                None => reader.unknown(&mut fields, &key)?,
+            }
+        }
+        write_members(reader, members, &values)
     }
 }
 
-/// A JSON object that is written member by member.
-struct ObjectWriter(String);
-
-impl ObjectWriter {
-    fn new(kind: &str) -> Self {
-        let mut text = String::from(r#"{"type":"#);
-        json::push_text(&mut text, kind);
-        Self(text)
-    }
-
-    /// Adds a member unless it is absent.
-    fn text(&mut self, name: &str, value: Option<&str>) {
-        if let Some(value) = value {
-            self.name(name);
-            json::push_text(&mut self.0, value);
+/// Writes an object. `values` are those of the members, as JSON.
+fn write_members<E: de::Error>(
+    reader: &mut Reader<'_>,
+    members: &[OpaqueMember],
+    values: &[Option<String>],
+) -> Result<Option<String>, E> {
+    let mut out = String::from("{");
+    let (mut lacks_substance, mut has_substance) = (false, false);
+    for (member, value) in members.iter().zip(values) {
+        let is_empty = matches!(value.as_deref(), None | Some("\"\"" | "[]"));
+        match value {
+            _ if is_empty && member.presence == Presence::Substance => lacks_substance = true,
+            Some(value) => {
+                has_substance |= member.presence == Presence::Substance;
+                out.push_str(if out.len() > 1 { ",\"" } else { "\"" });
+                out.push_str(member.name);
+                out.push_str("\":");
+                out.push_str(value);
+            }
+            None if member.presence == Presence::Required => {
+                let message = "required: send the item as the response returned it";
+                return Err(reader.invalid_member(member.name, message));
+            }
+            None => {}
         }
     }
-
-    /// Adds a member whose value is JSON unless it is absent.
-    fn json(&mut self, name: &str, value: Option<&str>) {
-        if let Some(value) = value {
-            self.name(name);
-            self.0.push_str(value);
-        }
-    }
-
-    fn name(&mut self, name: &str) {
-        self.0.push_str(",\"");
-        self.0.push_str(name);
-        self.0.push_str("\":");
-    }
-
-    fn finish(mut self) -> String {
-        self.0.push('}');
-        self.0
-    }
+    out.push('}');
+    Ok((has_substance || !lacks_substance).then_some(out))
 }

@@ -90,6 +90,7 @@ struct MetadataValue<'a>(&'a str);
 impl<'de> JsonShape<'de> for MetadataValue<'_> {
     type Value = Cow<'de, str>;
     const EXPECTED: &'static str = "a string";
+    const IS_SCALAR: bool = true;
 
     fn scalar<E: de::Error>(
         self,

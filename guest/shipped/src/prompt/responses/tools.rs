@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use super::custom_tool::{CustomFormat, CustomFormatShape, INPUT_SCHEMA};
 use super::echo;
 use super::names::flat_name;
-use super::typed::{ToolHead, TypedObject};
+use super::typed::TypedObject;
 use crate::notes::RenamedTool;
 use crate::prompt::conversation::push_paragraph;
 use crate::prompt::members::read_members;
@@ -60,48 +60,46 @@ impl ClientTool<'_> {
     }
 }
 
-/// An array of tools.
-pub(super) struct ClientToolsShape;
+/// An array of tools, which are added to these. They may be in a namespace.
+pub(super) struct ClientToolsShape<'t, 'de> {
+    pub(super) tools: &'t mut ClientTools<'de>,
+    pub(super) namespace: Option<&'t ToolNamespace<'de>>,
+}
 
-impl<'de> JsonShape<'de> for ClientToolsShape {
-    type Value = ClientTools<'de>;
+impl<'de> JsonShape<'de> for ClientToolsShape<'_, 'de> {
+    type Value = ();
     const EXPECTED: &'static str = "an array of tools";
 
     fn array<A: SeqAccess<'de>>(
         self,
         reader: &mut Reader<'_>,
-        members: A,
-    ) -> Result<Self::Value, A::Error> {
-        let mut tools = ClientTools::default();
-        tools.read(reader, members, None)?;
-        Ok(tools)
+        mut members: A,
+    ) -> Result<(), A::Error> {
+        let mut index = 0;
+        while let Some(raw) = members.next_element::<&'de RawValue>()? {
+            reader.at(PathSegment::Index(index), |reader| {
+                let object = TypedObject::of(reader, raw, "a tool object")?;
+                self.tools.read_tool(reader, &object, self.namespace)
+            })?;
+            index += 1;
+        }
+        Ok(())
     }
 }
 
 /// The namespace of tools while they are read.
-#[derive(Clone)]
-struct ToolNamespace<'de> {
+pub(super) struct ToolNamespace<'de> {
     name: Cow<'de, str>,
     description: Cow<'de, str>,
 }
 
 impl<'de> ClientTools<'de> {
-    /// Reads an array of tools.
-    fn read<A: SeqAccess<'de>>(
-        &mut self,
-        reader: &mut Reader<'_>,
-        mut members: A,
-        namespace: Option<&ToolNamespace<'de>>,
-    ) -> Result<(), A::Error> {
-        let mut index = 0;
-        while let Some(raw) = members.next_element::<&'de RawValue>()? {
-            reader.at(PathSegment::Index(index), |reader| {
-                let object = TypedObject::of(reader, raw, ToolHead)?;
-                self.read_tool(reader, &object, namespace)
-            })?;
-            index += 1;
+    /// An array of tools that are added to these.
+    pub(super) fn shape(&mut self) -> ClientToolsShape<'_, 'de> {
+        ClientToolsShape {
+            tools: self,
+            namespace: None,
         }
-        Ok(())
     }
 
     fn read_tool<E: de::Error>(
@@ -271,7 +269,10 @@ impl<'de> JsonShape<'de> for NamespaceShape<'_, 'de> {
             description: description.unwrap_or_default(),
         };
         let before = std::mem::take(&mut self.0.echo);
-        let shape = NamespaceToolsShape(self.0, &namespace);
+        let shape = ClientToolsShape {
+            tools: &mut *self.0,
+            namespace: Some(&namespace),
+        };
         reader.at(PathSegment::Key("tools"), |reader| {
             super::typed::parse(reader, tools, shape)
         })?;
@@ -283,17 +284,5 @@ impl<'de> JsonShape<'de> for NamespaceShape<'_, 'de> {
             &within,
         );
         Ok(())
-    }
-}
-
-/// `tools` of a namespace.
-struct NamespaceToolsShape<'t, 'de>(&'t mut ClientTools<'de>, &'t ToolNamespace<'de>);
-
-impl<'de> JsonShape<'de> for NamespaceToolsShape<'_, 'de> {
-    type Value = ();
-    const EXPECTED: &'static str = ClientToolsShape::EXPECTED;
-
-    fn array<A: SeqAccess<'de>>(self, reader: &mut Reader<'_>, members: A) -> Result<(), A::Error> {
-        self.0.read(reader, members, Some(self.1))
     }
 }

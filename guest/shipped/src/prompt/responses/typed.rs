@@ -2,11 +2,11 @@
 
 use std::borrow::Cow;
 
-use serde::de::{self, DeserializeSeed, IgnoredAny, MapAccess};
+use serde::de::{self, DeserializeSeed, IgnoredAny, MapAccess, SeqAccess};
 use serde_json::value::RawValue;
 
 use crate::prompt::reader::Reader;
-use crate::prompt::shape::{JsonShape, Nullable, ShapeSeed, StringShape};
+use crate::prompt::shape::{JsonShape, Nullable, Scalar, ShapeSeed, StringShape};
 
 /// An object whose `type` is known, and whose other members have not been parsed.
 pub(super) struct TypedObject<'de> {
@@ -19,12 +19,12 @@ pub(super) struct TypedObject<'de> {
 
 impl<'de> TypedObject<'de> {
     /// Finds the type of a value. `expected` is the shape for the error of a value that is no object.
-    pub(super) fn of<S: JsonShape<'de, Value = ObjectHead<'de>>, E: de::Error>(
+    pub(super) fn of<E: de::Error>(
         reader: &mut Reader<'_>,
         raw: &'de RawValue,
-        shape: S,
+        expected: &'static str,
     ) -> Result<Self, E> {
-        let ObjectHead { kind, has_role } = parse(reader, raw, shape)?;
+        let (kind, has_role) = parse(reader, raw, ObjectHead(expected))?;
         Ok(Self {
             kind,
             has_role,
@@ -58,17 +58,34 @@ pub(super) fn parse<'de, S: JsonShape<'de>, E: de::Error>(
         })
 }
 
-/// The members by which an object's shape is chosen.
-pub(super) struct ObjectHead<'de> {
-    kind: Option<Cow<'de, str>>,
-    has_role: bool,
-}
+/// An object of which only the `type` is read, and whether it has a `role`.
+struct ObjectHead(&'static str);
 
-impl<'de> ObjectHead<'de> {
-    pub(super) fn read<A: MapAccess<'de>>(
+impl<'de> JsonShape<'de> for ObjectHead {
+    type Value = (Option<Cow<'de, str>>, bool);
+    const EXPECTED: &'static str = "an object";
+
+    fn scalar<E: de::Error>(
+        self,
+        reader: &mut Reader<'_>,
+        scalar: Scalar<'de>,
+    ) -> Result<Self::Value, E> {
+        Err(reader.wrong(self.0, scalar.kind()))
+    }
+
+    fn array<A: SeqAccess<'de>>(
+        self,
+        reader: &mut Reader<'_>,
+        _members: A,
+    ) -> Result<Self::Value, A::Error> {
+        Err(reader.wrong(self.0, "an array"))
+    }
+
+    fn object<A: MapAccess<'de>>(
+        self,
         reader: &mut Reader<'_>,
         mut fields: A,
-    ) -> Result<Self, A::Error> {
+    ) -> Result<Self::Value, A::Error> {
         let (mut kind, mut has_role) = (None, false);
         while let Some(key) = reader.key(&mut fields)? {
             match key.as_ref() {
@@ -79,38 +96,6 @@ impl<'de> ObjectHead<'de> {
                 }
             }
         }
-        Ok(Self { kind, has_role })
-    }
-}
-
-/// An item of `input`, of which only the head is read.
-pub(super) struct InputItemHead;
-
-impl<'de> JsonShape<'de> for InputItemHead {
-    type Value = ObjectHead<'de>;
-    const EXPECTED: &'static str = "an item object";
-
-    fn object<A: MapAccess<'de>>(
-        self,
-        reader: &mut Reader<'_>,
-        fields: A,
-    ) -> Result<Self::Value, A::Error> {
-        ObjectHead::read(reader, fields)
-    }
-}
-
-/// A tool, of which only the head is read.
-pub(super) struct ToolHead;
-
-impl<'de> JsonShape<'de> for ToolHead {
-    type Value = ObjectHead<'de>;
-    const EXPECTED: &'static str = "a tool object";
-
-    fn object<A: MapAccess<'de>>(
-        self,
-        reader: &mut Reader<'_>,
-        fields: A,
-    ) -> Result<Self::Value, A::Error> {
-        ObjectHead::read(reader, fields)
+        Ok((kind, has_role))
     }
 }
