@@ -15,10 +15,12 @@ mod show;
 use std::fmt::Write as _;
 use std::path::Path;
 
-use airlock_shipped_policy::bindings::airlock::policy::types::Context;
+use airlock_shipped_policy::bindings::airlock::policy::types::{Context, Request};
+use airlock_shipped_policy::bindings::exports::airlock::policy::prompt::{Action, Plan};
 use airlock_shipped_policy::translate::ReplyTranslator;
+use airlock_shipped_policy::{MESSAGES_DIALECT, prompt};
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use events::{ARRIVED, EndingSpec, EventSpec, end, event};
 use show::{show_frames, show_handoff, show_problem};
@@ -104,5 +106,78 @@ fn translate(out: &mut String, case: ReplyCase, streaming: bool) {
             writeln!(out, "{body}").unwrap();
         }
         Err(problem) => show_problem(out, &problem),
+    }
+}
+
+/// A request to the Messages API with these messages, rendered.
+fn rendered(messages: &Value, stream: bool) -> Plan {
+    let body = json!({
+        "model": "default",
+        "max_tokens": 9,
+        "stream": stream,
+        "thinking": {"type": "adaptive"},
+        "tools": [{"name": "look.up", "input_schema": {"type": "object"}}],
+        "messages": messages,
+    });
+    let request = Request {
+        id: "req_7".to_owned(),
+        arrived: ARRIVED,
+        dialect: MESSAGES_DIALECT.to_owned(),
+        body: body.to_string(),
+        attachments: Vec::new(),
+        settings: String::new(),
+        nested: false,
+        route: "POST /v1/messages".to_owned(),
+        path_parameters: Vec::new(),
+        query: Vec::new(),
+        seed: "5eed".to_owned(),
+    };
+    match prompt::render(&request).unwrap() {
+        Action::Run(plan) => plan,
+        Action::Respond(body) => panic!("{body}"),
+    }
+}
+
+#[test]
+fn a_message_that_is_sent_back_resumes_its_turn() {
+    let asked = json!({"role": "user", "content": "Hi"});
+    for stream in [true, false] {
+        let mut keys = Vec::new();
+        let mut answer = Value::Null;
+        for streaming in [stream, false] {
+            let plan = rendered(&json!([asked]), streaming);
+            let name = &plan.tools[0].name;
+            let events = json!([
+                {"summary_item": [0, "rs_1", "Hm"]},
+                {"raw_item": {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "gA=="}},
+                {"commentary": [0, "First. "]},
+                {"final_answer": [1, "Second."]},
+                {"call": ["call_1", name, "{\"b\": 1, \"a\": 2}"]},
+                {"response": "resp_1"},
+            ]);
+            let events: Vec<EventSpec> = serde_json::from_value(events).unwrap();
+            let mut reply = ReplyTranslator::new(&Context {
+                id: "req_7".to_owned(),
+                arrived: ARRIVED,
+                dialect: MESSAGES_DIALECT.to_owned(),
+                model: "gpt-5.5".to_owned(),
+                notes: plan.notes,
+                seed: "5eed".to_owned(),
+            });
+            let output = reply.feed(events.into_iter().map(event).collect());
+            keys.push(output.handoff.unwrap().key.unwrap());
+            let body = reply.finish(end(&EndingSpec::HandedOff)).body.unwrap();
+            answer = serde_json::from_str(&body).unwrap_or_default();
+        }
+        assert_eq!(keys[0], keys[1], "a stream has the key of a body");
+        assert_eq!(answer["content"].as_array().unwrap().len(), 4);
+        let result = json!({"type": "tool_result", "tool_use_id": "call_1", "content": "ok"});
+        let second = json!([
+            asked,
+            {"role": "assistant", "content": answer["content"]},
+            {"role": "user", "content": [result]},
+        ]);
+        let resume = rendered(&second, stream).resume.unwrap();
+        assert_eq!(resume.key, keys[0]);
     }
 }
