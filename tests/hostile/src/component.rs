@@ -97,12 +97,12 @@ const SEPARATOR: &str = "\n";
 impl translate::Guest for Hostile {
     type Reply = Reply;
 
-    fn list_models(_dialect: String, models: Vec<Model>) -> String {
-        airlock_shipped_policy::models::list(&models)
+    fn list_models(dialect: String, models: Vec<Model>) -> String {
+        airlock_shipped_policy::models::list(&dialect, &models)
     }
 
-    fn show_model(_dialect: String, model: Model) -> String {
-        airlock_shipped_policy::models::show(&model)
+    fn show_model(dialect: String, model: Model) -> String {
+        airlock_shipped_policy::models::show(&dialect, &model)
     }
 }
 
