@@ -76,6 +76,12 @@ impl CollectedAnswer {
 
     /// The index of the message of this number, which begins if it is not the last message.
     fn message_index(&mut self, number: u32, phase: Option<Phase>, id: Option<String>) -> usize {
+        // Almost every piece continues the last item.
+        if let Some(AnswerItem::Message(last)) = self.items.last()
+            && last.number == number
+        {
+            return self.items.len() - 1;
+        }
         let last = self.items.iter().enumerate().rev();
         let last = last.filter_map(|(index, item)| match item {
             AnswerItem::Message(message) => Some((index, message.number)),
