@@ -65,6 +65,7 @@ impl AnswerOutput {
     }
 
     /// Adds a piece of text.
+    #[inline]
     pub(super) fn push(&mut self, piece: TargetedText) {
         let is_matched = match piece.target {
             TextTarget::Message(_) => true,

@@ -164,12 +164,16 @@ impl ReplyState {
         }
     }
 
+    #[inline]
     fn receive_text(&mut self, text: Text) -> Option<TargetedText> {
         let target = TextTarget::Message(text.message);
         let separator = self.filter.admit_text(&text, &self.notes);
         let Some(separator) = separator else {
             return self.save_item(target, text.item);
         };
+        if !self.output.is_valid() {
+            return None;
+        }
         Some(TargetedText {
             target,
             separator,
@@ -177,7 +181,6 @@ impl ReplyState {
             item: text.item.or_else(|| self.take_saved_item(target)),
             text: text.text,
         })
-        .filter(|_| self.output.is_valid())
     }
 
     fn receive_reasoning(&mut self, reasoning: Reasoning) -> Option<TargetedText> {
@@ -189,6 +192,9 @@ impl ReplyState {
         let Some(separator) = separator else {
             return self.save_item(target, reasoning.item);
         };
+        if !self.output.is_valid() {
+            return None;
+        }
         Some(TargetedText {
             target,
             separator,
@@ -196,7 +202,6 @@ impl ReplyState {
             item: reasoning.item.or_else(|| self.take_saved_item(target)),
             text: reasoning.text,
         })
-        .filter(|_| self.output.is_valid())
     }
 
     /// Saves the id of a first piece that has no text.

@@ -52,6 +52,7 @@ impl StreamedAnswer {
         }
     }
 
+    #[inline]
     pub(super) fn push(&mut self, mut piece: TargetedText) {
         match &mut self.pending {
             Some(last) if piece.target.continues(last.target, self.joins_messages) => {
