@@ -153,7 +153,7 @@ fn messages_body(schemas: &[String; 2], strings: &[String; 5]) -> String {
     )
 }
 
-/// As `body`, for the Responses API.
+/// As `body`, in the Responses API.
 fn responses_body(schemas: &[String; 2], strings: &[String; 5]) -> String {
     let [parameters, format] = schemas;
     let [content, id, arguments, output, name] = strings;
@@ -172,11 +172,12 @@ fn responses_body(schemas: &[String; 2], strings: &[String; 5]) -> String {
     )
 }
 
-fn render(body: String) -> Option<Plan> {
-    render_as(DIALECT, "POST /v1/chat/completions", body)
-}
-
-fn render_as(dialect: &str, route: &str, body: String) -> Option<Plan> {
+fn render(dialect: &str, body: String) -> Option<Plan> {
+    let path = if dialect == DIALECT {
+        "chat/completions"
+    } else {
+        dialect
+    };
     let request = Request {
         id: "req_1".to_owned(),
         arrived: 0,
@@ -185,7 +186,7 @@ fn render_as(dialect: &str, route: &str, body: String) -> Option<Plan> {
         attachments: Vec::new(),
         settings: String::new(),
         nested: false,
-        route: route.to_owned(),
+        route: format!("POST /v1/{path}"),
         path_parameters: Vec::new(),
         query: Vec::new(),
         seed: String::new(),
@@ -263,36 +264,17 @@ impl<'de> serde::Deserialize<'de> for Members<'de> {
     }
 }
 
+/// What a response repeats of its request is an object, and one line to every reader.
+fn check_echo(plan: &Plan) {
+    let notes: Value = serde_json::from_str(&plan.notes).unwrap();
+    let echo = notes["dialect"]["responses"]["echo"].as_str().unwrap();
+    assert!(serde_json::from_str::<Value>(echo).unwrap().is_object());
+    let breaks = ['\n', '\r', '\u{85}', '\u{2028}', '\u{2029}'];
+    assert!(!echo.contains(breaks), "{echo}");
+}
+
 #[test]
 fn codex_parses_everything_that_the_policy_accepts() {
-    check_accepted(|schemas, strings| render(body(schemas, strings)));
-}
-
-#[test]
-fn codex_parses_everything_that_is_accepted_of_the_messages_api() {
-    check_accepted(|schemas, strings| {
-        let body = messages_body(schemas, strings);
-        render_as(MESSAGES_DIALECT, "POST /v1/messages", body)
-    });
-}
-
-#[test]
-fn codex_parses_everything_that_is_accepted_of_the_responses_api() {
-    check_accepted(|schemas, strings| {
-        let body = responses_body(schemas, strings);
-        let plan = render_as(RESPONSES_DIALECT, "POST /v1/responses", body)?;
-        // The response repeats parts of the request, on one line to every reader.
-        let notes: Value = serde_json::from_str(&plan.notes).unwrap();
-        let echo = notes["dialect"]["responses"]["echo"].as_str().unwrap();
-        assert!(serde_json::from_str::<Value>(echo).unwrap().is_object());
-        let breaks = ['\n', '\r', '\u{85}', '\u{2028}', '\u{2029}'];
-        assert!(!echo.contains(breaks), "{echo}");
-        Some(plan)
-    });
-}
-
-/// Renders random requests, and checks what Codex receives of those that are accepted.
-fn check_accepted(render: impl Fn(&[String; 2], &[String; 5]) -> Option<Plan>) {
     let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &[7; 32]);
     let config = Config {
         failure_persistence: None,
@@ -302,28 +284,40 @@ fn check_accepted(render: impl Fn(&[String; 2], &[String; 5]) -> Option<Plan>) {
     let texts = [string(), string(), string(), string()];
     // Nearly always a valid function name: any other alone leads to a refusal.
     let function = prop_oneof![9 => "\"[a-z_-]{1,12}\"", 1 => string()];
-    let seen = std::cell::Cell::new(0);
+    let seen = [0; 3].map(std::cell::Cell::new);
     TestRunner::new_with_rng(config, rng)
         .run(&(schemas, texts, function), |(schemas, texts, function)| {
             let [content, id, arguments, output] = texts;
             let strings = [content, id, arguments, output, function];
-            let Some(plan) = render(&schemas, &strings) else {
-                return Ok(());
-            };
-            seen.set(seen.get() + 1);
-            let schemas = plan
-                .briefs
-                .iter()
-                .filter_map(|brief| brief.output_schema.as_ref());
-            let schemas = schemas.chain(plan.tools.iter().map(|tool| &tool.parameters));
-            for json in schemas.chain(&plan.history) {
-                prop_assert_eq!(unread(json), None, "{}", json);
+            let chat = render(DIALECT, body(&schemas, &strings));
+            let messages = render(MESSAGES_DIALECT, messages_body(&schemas, &strings));
+            let responses = render(RESPONSES_DIALECT, responses_body(&schemas, &strings));
+            if let Some(plan) = &responses {
+                check_echo(plan);
+            }
+            for (count, plan) in seen.iter().zip([chat, messages, responses]) {
+                let Some(plan) = plan else { continue };
+                count.set(count.get() + 1);
+                let schemas = plan
+                    .briefs
+                    .iter()
+                    .filter_map(|brief| brief.output_schema.as_ref());
+                let schemas = schemas.chain(plan.tools.iter().map(|tool| &tool.parameters));
+                for json in schemas.chain(&plan.history) {
+                    prop_assert_eq!(unread(json), None, "{}", json);
+                }
             }
             Ok(())
         })
         .unwrap();
-    let seen = seen.get();
-    assert!(seen > CASES / 4, "only {seen} are let through");
+    let dialects = [DIALECT, MESSAGES_DIALECT, RESPONSES_DIALECT];
+    for (dialect, count) in dialects.into_iter().zip(seen) {
+        let count = count.get();
+        assert!(
+            count > CASES / 4,
+            "only {count} of {dialect} are let through"
+        );
+    }
 }
 
 #[test]
@@ -337,7 +331,8 @@ fn accepted_schemas_keep_their_meaning() {
     TestRunner::new_with_rng(config, rng)
         .run(&schema(), |schema| {
             let strings = [empty(), empty(), empty(), empty(), empty()];
-            let Some(plan) = render(body(&["{}".to_owned(), schema.clone()], &strings)) else {
+            let Some(plan) = render(DIALECT, body(&["{}".to_owned(), schema.clone()], &strings))
+            else {
                 return Ok(());
             };
             // Other parsers do not accept lone surrogates.

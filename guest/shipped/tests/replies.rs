@@ -18,7 +18,7 @@ use std::path::Path;
 use airlock_shipped_policy::bindings::airlock::policy::types::{Context, Request};
 use airlock_shipped_policy::bindings::exports::airlock::policy::prompt::{Action, Plan};
 use airlock_shipped_policy::translate::ReplyTranslator;
-use airlock_shipped_policy::{MESSAGES_DIALECT, prompt};
+use airlock_shipped_policy::{MESSAGES_DIALECT, RESPONSES_DIALECT, prompt};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -119,15 +119,36 @@ fn rendered(messages: &Value, stream: bool) -> Plan {
         "tools": [{"name": "look.up", "input_schema": {"type": "object"}}],
         "messages": messages,
     });
+    rendered_as(MESSAGES_DIALECT, &body)
+}
+
+/// A request to the Responses API with these items, rendered.
+fn rendered_response(input: &Value, stream: bool) -> Plan {
+    let body = json!({
+        "model": "default",
+        "stream": stream,
+        "reasoning": {"summary": "auto"},
+        "include": ["reasoning.encrypted_content"],
+        "tools": [
+            {"type": "function", "name": "look.up"},
+            {"type": "custom", "name": "patch"},
+            {"type": "namespace", "name": "n", "tools": [{"type": "function", "name": "f"}]},
+        ],
+        "input": input,
+    });
+    rendered_as(RESPONSES_DIALECT, &body)
+}
+
+fn rendered_as(dialect: &str, body: &Value) -> Plan {
     let request = Request {
         id: "req_7".to_owned(),
         arrived: ARRIVED,
-        dialect: MESSAGES_DIALECT.to_owned(),
+        dialect: dialect.to_owned(),
         body: body.to_string(),
         attachments: Vec::new(),
         settings: String::new(),
         nested: false,
-        route: "POST /v1/messages".to_owned(),
+        route: format!("POST /v1/{dialect}"),
         path_parameters: Vec::new(),
         query: Vec::new(),
         seed: "5eed".to_owned(),
@@ -136,6 +157,23 @@ fn rendered(messages: &Value, stream: bool) -> Plan {
         Action::Run(plan) => plan,
         Action::Respond(body) => panic!("{body}"),
     }
+}
+
+/// The key of the turn that a reply hands off after these events, and its body.
+fn handed_off(dialect: &str, plan: Plan, events: Value) -> (String, Value) {
+    let events: Vec<EventSpec> = serde_json::from_value(events).unwrap();
+    let mut reply = ReplyTranslator::new(&Context {
+        id: "req_7".to_owned(),
+        arrived: ARRIVED,
+        dialect: dialect.to_owned(),
+        model: "gpt-5.5".to_owned(),
+        notes: plan.notes,
+        seed: "5eed".to_owned(),
+    });
+    let output = reply.feed(events.into_iter().map(event).collect());
+    let body = reply.finish(end(&EndingSpec::HandedOff)).body.unwrap();
+    let body = serde_json::from_str(&body).unwrap_or_default();
+    (output.handoff.unwrap().key.unwrap(), body)
 }
 
 #[test]
@@ -155,19 +193,9 @@ fn a_message_that_is_sent_back_resumes_its_turn() {
                 {"call": ["call_1", name, "{\"b\": 1, \"a\": 2}"]},
                 {"response": "resp_1"},
             ]);
-            let events: Vec<EventSpec> = serde_json::from_value(events).unwrap();
-            let mut reply = ReplyTranslator::new(&Context {
-                id: "req_7".to_owned(),
-                arrived: ARRIVED,
-                dialect: MESSAGES_DIALECT.to_owned(),
-                model: "gpt-5.5".to_owned(),
-                notes: plan.notes,
-                seed: "5eed".to_owned(),
-            });
-            let output = reply.feed(events.into_iter().map(event).collect());
-            keys.push(output.handoff.unwrap().key.unwrap());
-            let body = reply.finish(end(&EndingSpec::HandedOff)).body.unwrap();
-            answer = serde_json::from_str(&body).unwrap_or_default();
+            let (key, body) = handed_off(MESSAGES_DIALECT, plan, events);
+            keys.push(key);
+            answer = body;
         }
         assert_eq!(keys[0], keys[1], "a stream has the key of a body");
         assert_eq!(answer["content"].as_array().unwrap().len(), 4);
@@ -179,5 +207,48 @@ fn a_message_that_is_sent_back_resumes_its_turn() {
         ]);
         let resume = rendered(&second, stream).resume.unwrap();
         assert_eq!(resume.key, keys[0]);
+    }
+}
+
+#[test]
+fn a_response_that_is_sent_back_resumes_its_turn() {
+    let asked = json!({"role": "user", "content": "Hi"});
+    let mut keys = Vec::new();
+    let mut output = Vec::new();
+    for stream in [true, false] {
+        let plan = rendered_response(&json!([asked]), stream);
+        let names: Vec<&str> = plan.tools.iter().map(|tool| &*tool.name).collect();
+        let events = json!([
+            {"summary_item": [0, "rs_1", "Hm"]},
+            {"raw_item": {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "gA=="}},
+            {"commentary": [0, "First. "]},
+            {"final_answer": [1, "Second."]},
+            {"call": ["call_1", names[0], "{\"b\": 1, \"a\": 2}"]},
+            {"call": ["call_2", names[1], "{\"input\": \"x\\n\"}"]},
+            {"call": ["call_3", names[2], "{}"]},
+            {"response": "resp_1"},
+        ]);
+        let (key, body) = handed_off(RESPONSES_DIALECT, plan, events);
+        keys.push(key);
+        output = body["output"].as_array().cloned().unwrap_or_default();
+    }
+    assert_eq!(keys[0], keys[1], "a stream has the key of a body");
+    let kinds: Vec<&str> = output
+        .iter()
+        .map(|it| it["type"].as_str().unwrap())
+        .collect();
+    let calls = ["function_call", "custom_tool_call", "function_call"];
+    assert_eq!(kinds[..3], ["reasoning", "message", "message"]);
+    assert_eq!(kinds[3..], calls);
+    let mut input = vec![asked];
+    input.extend(output);
+    for (index, kind) in calls.iter().enumerate() {
+        let call = format!("call_{}", index + 1);
+        input.push(json!({"type": format!("{kind}_output"), "call_id": call, "output": "ok"}));
+    }
+    for stream in [true, false] {
+        let plan = rendered_response(&json!(input), stream);
+        assert_eq!(plan.resume.unwrap().key, keys[0]);
+        assert!(plan.history.iter().any(|item| item.contains("gA==")));
     }
 }

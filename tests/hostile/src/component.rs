@@ -194,7 +194,7 @@ impl GuestReply for Reply {
     }
 
     fn keep_alive(&self) -> Vec<Frame> {
-        self.0.borrow().reply.keep_alive()
+        self.0.borrow_mut().reply.keep_alive()
     }
 
     fn finish(reply: ReplyHandle, ending: Ending) -> Closing {
