@@ -59,7 +59,7 @@ pub(super) enum TabUpdate<'a> {
 }
 
 /// Writes the frames of a stream in one dialect.
-pub(super) trait StreamWriter: fmt::Debug {
+pub(super) trait StreamWriter: fmt::Debug + Send {
     /// Writes a piece of the answer or of its reasoning.
     fn text(&mut self, piece: TargetedText, frames: &mut Vec<Frame>);
 
