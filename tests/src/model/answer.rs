@@ -41,6 +41,8 @@ pub(super) enum AnswerStep {
         text: String,
         raw: bool,
     },
+    /// The encrypted content of the current reasoning.
+    Encrypted(String),
     Call {
         id: String,
         name: String,
@@ -233,6 +235,12 @@ impl ModelAnswer {
             text: delta.to_owned(),
             raw: true,
         })
+    }
+
+    /// The encrypted content of the current reasoning, which the item has once it is complete.
+    #[must_use]
+    pub fn encrypted(self, content: &str) -> Self {
+        self.step(AnswerStep::Encrypted(content.to_owned()))
     }
 
     /// A tool call. Consecutive calls are one batch. `arguments` need not be JSON.

@@ -79,6 +79,7 @@ enum OpenOutput {
         id: String,
         summary: String,
         raw: String,
+        encrypted: Option<String>,
     },
 }
 
@@ -98,6 +99,7 @@ impl ResponseStream {
                 AnswerStep::Item(item) => self.item(item.clone()).await,
                 AnswerStep::Paced { count, interval } => self.paced(*count, *interval).await,
                 AnswerStep::Reasoning { text, raw } => self.reasoning(text, *raw).await,
+                AnswerStep::Encrypted(content) => self.encrypted(content),
                 AnswerStep::Call {
                     id,
                     name,
@@ -271,8 +273,17 @@ impl ResponseStream {
                 }
                 item
             }
-            Some(OpenOutput::Reasoning { id, summary, raw }) => {
-                self.reasoned(&id, &summary, &raw).await
+            Some(OpenOutput::Reasoning {
+                id,
+                summary,
+                raw,
+                encrypted,
+            }) => {
+                let mut item = self.reasoned(&id, &summary, &raw).await;
+                if let (Some(content), Some(members)) = (encrypted, item.as_object_mut()) {
+                    members.insert("encrypted_content".to_owned(), json!(content));
+                }
+                item
             }
         };
         let index = self.output.len();

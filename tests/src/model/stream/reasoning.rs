@@ -20,9 +20,13 @@ impl ResponseStream {
                 id,
                 summary: String::new(),
                 raw: String::new(),
+                encrypted: None,
             });
         }
-        let Some(OpenOutput::Reasoning { id, summary, raw }) = &mut self.open else {
+        let Some(OpenOutput::Reasoning {
+            id, summary, raw, ..
+        }) = &mut self.open
+        else {
             return;
         };
         let id = id.clone();
@@ -46,6 +50,12 @@ impl ResponseStream {
         let delta = json!({"summary_index": 0, "delta": delta});
         self.part("response.reasoning_summary_text.delta", &id, delta)
             .await;
+    }
+
+    pub(super) fn encrypted(&mut self, content: &str) {
+        if let Some(OpenOutput::Reasoning { encrypted, .. }) = &mut self.open {
+            *encrypted = Some(content.to_owned());
+        }
     }
 
     pub(super) async fn reasoned(&mut self, id: &str, summary: &str, raw: &str) -> Value {
