@@ -116,7 +116,7 @@ gungraun:
 	@[ "$$($(GUNGRAUN_RUNNER) --version 2> /dev/null)" = "gungraun-runner $(GUNGRAUN_VERSION)" ] \
 		|| cargo install --locked --debug gungraun-runner --version $(GUNGRAUN_VERSION)
 
-sdk: ## install the OpenAI packages and pydantic-ai that the tests use into .tools/
+sdk: ## install the clients that the tests use into .tools/: official packages, frameworks, Claude Code
 	@tests/sdk/install.sh
 
 haiku: ## build the JavaScript example
