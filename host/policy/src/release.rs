@@ -17,12 +17,14 @@ use super::fault::Fault;
 use super::health::Health;
 use super::request_size::BodyLimits;
 use super::sandbox::SandboxLimits;
-use super::trial::DIALECT;
 use super::world::{self, World};
 use crate::config::PolicyConfig;
 use airlock_metrics::ReleaseMetrics;
 use airlock_types::failure::Failure;
 use airlock_types::wit::{ProblemKind, Request};
+
+/// The dialect that every policy speaks.
+const CHAT_COMPLETIONS: &str = "chat-completions";
 
 /// A policy that is ready to serve. Clones share it; it is freed with the last of them.
 #[derive(Clone)]
@@ -139,7 +141,7 @@ impl Release {
     /// # Errors
     /// The policy cannot describe itself.
     pub async fn speaks(&self, dialect: &str) -> Result<bool, Fault> {
-        if dialect == DIALECT {
+        if dialect == CHAT_COMPLETIONS {
             return Ok(true);
         }
         let described = self.0.dialects.get_or_try_init(async || {
@@ -174,7 +176,7 @@ impl Release {
         let request = Request {
             id: "req_settings".to_owned(),
             arrived: 0,
-            dialect: "chat-completions".to_owned(),
+            dialect: CHAT_COMPLETIONS.to_owned(),
             body: "{}".to_owned(),
             attachments: Vec::new(),
             settings: self.settings().to_owned(),

@@ -29,7 +29,7 @@ fn a_frozen_version_does_not_change() {
     let digest: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
     assert_eq!(
         digest,
-        "10fa6ed5b1ba02db804a44c4930b1852649b3363c3df89f84b4a3e24e4f7cf44"
+        "401fd21f0845b33d809a682815310e90e63fe5e5a22e0c630fe3eac22e4b66f9"
     );
 }
 

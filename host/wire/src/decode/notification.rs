@@ -261,7 +261,7 @@ fn raw(item: RawItem<'_>) -> TurnReport<'_> {
     match item.kind.as_ref() {
         "function_call" => TurnReport::ToolCalled { call },
         "function_call_output" => TurnReport::ToolReturned { call },
-        "reasoning" | "web_search_call" => TurnReport::RawItem,
+        "web_search_call" | "reasoning" => TurnReport::RawItem,
         kind if kind == UNKNOWN_ITEM => TurnReport::UnknownItem,
         _ => TurnReport::Echo,
     }

@@ -82,8 +82,8 @@ pub(super) fn renamed(bytes: &[u8], from: &str, to: &str) -> Vec<u8> {
 
 fn functions(interface: &str, version: &str) -> Vec<Function> {
     let i = |count: usize| "i".repeat(count);
-    // An id, a time, a dialect, a model and notes.
-    let context = format!("iiI{}", i(6));
+    // An id, a time, a dialect, a model, notes and a seed.
+    let context = format!("iiI{}", i(8));
     let load = if version == "0.1.0-draft" {
         "iiiii"
     } else {
@@ -92,12 +92,14 @@ fn functions(interface: &str, version: &str) -> Vec<Function> {
     match interface {
         "manifest" => vec![("describe", String::new())],
         "admit" => vec![("decide", load.to_owned())],
-        "prompt" => vec![("render", format!("iiI{}", i(9)))],
+        // A request has more members than an export has parameters, so it is in memory.
+        "prompt" => vec![("render", i(1))],
         "translate" => vec![
             ("list-models", i(4)),
             ("show-model", i(1)),
             ("[constructor]reply", context),
             ("[method]reply.feed", i(3)),
+            ("[method]reply.keep-alive", i(1)),
             ("[static]reply.finish", i(13)),
         ],
         "relay" => vec![("offer", i(1)), ("relayed", format!("{}.", i(3)))],
