@@ -16,7 +16,7 @@ mod tools;
 
 use super::body::Dialect;
 use super::request::FieldPaths;
-use crate::bindings::airlock::policy::types::Problem;
+use crate::bindings::airlock::policy::types::{Problem, ProblemKind};
 use crate::bindings::exports::airlock::policy::prompt::Action;
 
 use body::MessagesBody;
@@ -30,6 +30,10 @@ const PATHS: FieldPaths = FieldPaths {
     allowed_function: ("tool_choice", ""),
 };
 
+/// The code of a refusal of `thread`. The loops of tools in Anthropic's packages ask for a thread first, and know by this code
+/// that they must send the whole conversation instead.
+const NO_THREADS: &str = "thread_unsupported_request";
+
 /// The Messages API.
 pub(super) struct MessagesDialect;
 
@@ -37,8 +41,12 @@ impl Dialect for MessagesDialect {
     type Body<'de> = MessagesBody<'de>;
 }
 
-/// Writes the path of the field at fault as Anthropic does: `messages.1.content.0` for `messages[1].content[0]`.
+/// Writes the path of the field at fault as Anthropic does: `messages.1.content.0` for `messages[1].content[0]`. The refusal
+/// of `thread` has its code.
 pub(super) fn with_dotted_path(mut problem: Problem) -> Problem {
+    if problem.kind == ProblemKind::Unsupported && problem.param.as_deref() == Some("thread") {
+        problem.code = Some(NO_THREADS.to_owned());
+    }
     if let Some(path) = &problem.param {
         let dotted = dotted(path);
         if let Some(rest) = problem.message.strip_prefix(path.as_str()) {

@@ -160,9 +160,17 @@ fn messages_error(problem: &Problem, request_id: Option<&str>) -> String {
         error: MessagesErrorBody {
             r#type: messages_error_type(problem),
             message: &message,
+            details: messages_error_details(problem),
         },
         request_id,
     })
+}
+
+/// The details of an error that Anthropic's packages react to: a thread of messages that cannot be kept.
+fn messages_error_details(problem: &Problem) -> Option<MessagesErrorDetails<'_>> {
+    let code = problem.code.as_deref();
+    let error_code = code.filter(|code| code.starts_with("thread_"))?;
+    Some(MessagesErrorDetails { error_code })
 }
 
 /// The error types of Anthropic's API, by its documentation of errors.
@@ -199,6 +207,13 @@ struct MessagesError<'a> {
 struct MessagesErrorBody<'a> {
     r#type: &'static str,
     message: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    details: Option<MessagesErrorDetails<'a>>,
+}
+
+#[derive(Serialize)]
+struct MessagesErrorDetails<'a> {
+    error_code: &'a str,
 }
 
 /// The event `error` of the Responses API. OpenAI's schema has the members beside `type`; some clients read those in `error`.

@@ -61,6 +61,9 @@ async fn messages_have_anthropics_envelope() {
         body,
         json!({"type": "error", "error": error, "request_id": "req_7"})
     );
+    let code = "thread_unsupported_request";
+    let (_, _, body) = messages(Failure::new(ProblemKind::Unsupported, code, "No.")).await;
+    assert_eq!(body["error"]["details"], json!({"error_code": code}));
     let busy = Failure::new(ProblemKind::Overloaded, "gateway_busy", "Busy.").retry_after(3);
     let (status, headers, body) = messages(busy).await;
     assert_eq!(
