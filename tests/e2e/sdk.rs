@@ -1,20 +1,23 @@
-//! The official packages, unmodified: whole and streamed responses, and errors as their exception classes.
+//! The official packages, frameworks and coding agents, unmodified: whole and streamed responses, and errors as their
+//! exception classes.
 
+mod agents; // Claude Code and Codex
+mod dialects; // the Responses API and the Messages API
 mod inputs; // unusual requests, down to the model
+mod scripted; // the model's answers
 mod tools; // the packages' helpers for functions
 
-use std::path::PathBuf;
 use std::process::{Output, Stdio};
 
 use airlock_tests::{FakeCodex, Frame, Gate, Gateway, Script, programs, soon};
 use anyhow::{Result, ensure};
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::process::Command;
 
 const KEY: &str = "sk-airlock-for-the-packages";
 
-/// The model's answers to the scripts.
-fn script(gate: &Gate) -> Script {
+/// Codex's answers to the scripts of chat completions.
+fn turns(gate: &Gate) -> Script {
     Script::new()
         .when("limited", |turn| turn.fail("rateLimitExceeded", "no"))
         .when("spent", |turn| turn.fail("usageLimitExceeded", "no"))
@@ -24,20 +27,23 @@ fn script(gate: &Gate) -> Script {
         .when("break off", |turn| turn.text("word").fail("other", "no"))
         .when("as json", |turn| turn.text("{\"answer\"").text(": 4}"))
         .when("for ever", |turn| turn.text("word").hang())
+        .when("on and on", |turn| {
+            turn.text("one ST").text("OP two").hang()
+        })
         .when("slowly", |turn| {
             turn.text("before ").hold(gate).text("after")
         })
 }
 
-async fn run(program: PathBuf, arguments: &[&str]) -> Result<(FakeCodex, Gateway)> {
+async fn run(name: &str) -> Result<(FakeCodex, Gateway)> {
     let gate = Gate::new();
-    let fake = FakeCodex::start(script(&gate))?;
+    let fake = FakeCodex::start(turns(&gate))?;
     let gateway = Gateway::with()
         .environment("AIRLOCK_API_KEY", KEY)
         .settings("[limits]\nheartbeat = \"10ms\"")
         .over_fake(&fake)
         .await?;
-    let mut command = asking(program, arguments, &gateway);
+    let mut command = script(name, &[], &gateway)?;
     // The scripts' stream has heartbeats once another stream, just as silent, has had some.
     let opening = async {
         fake.expect_turn_containing("slowly").await?;
@@ -60,10 +66,21 @@ async fn run(program: PathBuf, arguments: &[&str]) -> Result<(FakeCodex, Gateway
     Ok((fake, gateway))
 }
 
-/// A script with this gateway as its base URL.
-fn asking(program: PathBuf, arguments: &[&str], gateway: &Gateway) -> Command {
+/// A script of `tests/sdk`, with this gateway as its base URL.
+fn script(name: &str, arguments: &[&str], gateway: &Gateway) -> Result<Command> {
+    let file = programs::workspace().join("tests/sdk").join(name);
+    let mut command = if name.ends_with(".py") {
+        programs::tool("python/stamp")?;
+        let mut python = Command::new(programs::tool("python/bin/python")?);
+        python.arg(file);
+        python
+    } else {
+        programs::tool("node/stamp")?;
+        let mut node = Command::new("node");
+        node.arg(file).arg(programs::tool("node")?);
+        node
+    };
     let base = format!("{}/v1", gateway.client().base());
-    let mut command = Command::new(program);
     command
         .args(arguments)
         .args([base.as_str(), KEY])
@@ -74,7 +91,7 @@ fn asking(program: PathBuf, arguments: &[&str], gateway: &Gateway) -> Command {
         .env("NO_PROXY", "*")
         .env_remove("HTTP_PROXY")
         .env_remove("http_proxy");
-    command
+    Ok(command)
 }
 
 fn succeeded(output: Output) -> Result<()> {
@@ -89,27 +106,25 @@ fn succeeded(output: Output) -> Result<()> {
 
 #[tokio::test]
 async fn the_python_package_cannot_tell_it_from_openai() -> Result<()> {
-    let python = programs::tool("python/bin/python")?;
-    programs::tool("python/stamp")?;
-    let file = programs::workspace().join("tests/sdk/chat.py");
-    run(python, &[&file.to_string_lossy()]).await?;
-    Ok(())
+    let (fake, _gateway) = run("chat.py").await?;
+    let threads = fake.received("thread/start");
+    let brief = |thread: &&Value| thread["params"]["config"]["model_verbosity"] == "low";
+    assert_eq!(threads.iter().filter(brief).count(), 1);
+    // A turn that is stopped ends, though the model goes on.
+    fake.expect_endings("interrupted", 4).await
 }
 
 #[tokio::test]
 async fn the_python_package_reads_a_fan_out_as_one_answer() -> Result<()> {
-    let python = programs::tool("python/bin/python")?;
-    programs::tool("python/stamp")?;
-    let file = programs::workspace().join("tests/sdk/fan_out.py");
-    let script = Script::new()
+    let turns = Script::new()
         .when("a draft", |turn| turn.text("the one ").text("answer"))
         .every_turn(|turn| turn.text("a ").text("draft"));
-    let fake = FakeCodex::start(script)?;
+    let fake = FakeCodex::start(turns)?;
     let gateway = Gateway::with()
         .environment("AIRLOCK_API_KEY", KEY)
         .over_fake(&fake)
         .await?;
-    let mut command = asking(python, &[&file.to_string_lossy()], &gateway);
+    let mut command = script("fan_out.py", &[], &gateway)?;
     succeeded(soon("the script's end", command.output()).await??)?;
     // Twenty, twenty and three candidates, and a synthesis of each.
     assert_eq!(fake.received("turn/start").len(), 46);
@@ -118,14 +133,7 @@ async fn the_python_package_reads_a_fan_out_as_one_answer() -> Result<()> {
 
 #[tokio::test]
 async fn the_node_package_cannot_tell_it_from_openai() -> Result<()> {
-    programs::tool("node/stamp")?;
-    let package = programs::tool("node")?;
-    let file = programs::workspace().join("tests/sdk/chat.mjs");
-    let arguments = [&*file.to_string_lossy(), &*package.to_string_lossy()].map(str::to_owned);
-    let (fake, _gateway) = run(
-        PathBuf::from("node"),
-        &arguments.each_ref().map(String::as_str),
-    )
-    .await?;
-    fake.expect_endings("interrupted", 1).await
+    let (fake, _gateway) = run("chat.mjs").await?;
+    // Two turns that are stopped, and one whose client leaves.
+    fake.expect_endings("interrupted", 3).await
 }

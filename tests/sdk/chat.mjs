@@ -68,6 +68,14 @@ const checks = {
     assert.deepEqual(parsed.choices[0].message.parsed, { answer: 4 });
   },
 
+  async stopped() {
+    const answer = await say("on and on", { stop: "STOP" });
+    assert.equal(answer.choices[0].message.content, "one ");
+    assert.equal(answer.choices[0].finish_reason, "stop");
+    const stream = client.chat.completions.stream({ model: "gpt-5.5", messages: asked("on and on"), stop: ["STOP"] });
+    assert.equal(await stream.finalContent(), "one ");
+  },
+
   async models() {
     const ids = [];
     for await (const model of client.models.list()) {

@@ -67,6 +67,25 @@ def structured():
     assert parsed.choices[0].message.parsed == Answer(answer=4), parsed
 
 
+def stopped():
+    """The answer ends before a sequence, which may be in several chunks."""
+    for question, stop, text in [
+        ("on and on", "STOP", "one "),
+        ("on and on", ["never", "e S"], "on"),
+        ("one STOP two", ["never"], "You said: one STOP two"),
+    ]:
+        answer = say(question, stop=stop)
+        assert (answer.choices[0].message.content, answer.choices[0].finish_reason) == (text, "stop"), answer
+        choices = [chunk.choices[0] for chunk in say(question, stop=stop, stream=True)]
+        assert "".join(choice.delta.content or "" for choice in choices) == text, choices
+        assert [choice.finish_reason for choice in choices if choice.finish_reason] == ["stop"], choices
+
+
+def verbose():
+    assert say("hello", verbosity="low").choices[0].message.content == "You said: hello"
+    assert fails(openai.BadRequestError, verbosity="endless").param == "verbosity"
+
+
 def models():
     ids = [model.id for model in client.models.list()]
     assert "gpt-5.5" in ids, ids
@@ -114,6 +133,6 @@ def broken_stream():
         raise AssertionError("a broken stream looks whole")
 
 
-for check in [whole, streamed, beating, helped, structured, models, errors, broken_stream]:
+for check in [whole, streamed, beating, helped, structured, stopped, verbose, models, errors, broken_stream]:
     check()
     print("ok", check.__name__)

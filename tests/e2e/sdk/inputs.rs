@@ -1,22 +1,19 @@
 //! Unusual requests of the official Python package over the real Codex: the package's result, and the model's input.
 
 use airlock_tests::images::{STILLS, data_url};
-use airlock_tests::{Gateway, ModelAnswer, ScriptedModel, programs, soon};
+use airlock_tests::{Gateway, ModelAnswer, ScriptedModel, soon};
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
-use super::{KEY, asking, succeeded};
+use super::{KEY, script, succeeded};
 
 /// Sends a group of the script's inputs, and returns the lines that it prints.
 async fn send(group: &str, model: &ScriptedModel) -> Result<Vec<Value>> {
-    let python = programs::tool("python/bin/python")?;
-    programs::tool("python/stamp")?;
-    let file = programs::workspace().join("tests/sdk/inputs.py");
     let gateway = Gateway::with()
         .environment("AIRLOCK_API_KEY", KEY)
         .over_real(model)
         .await?;
-    let mut command = asking(python, &[&file.to_string_lossy(), group], &gateway);
+    let mut command = script("inputs.py", &[group], &gateway)?;
     let output = soon("the script's end", command.output()).await??;
     let printed = output.stdout.clone();
     succeeded(output)?;

@@ -1,69 +1,25 @@
-//! Functions run by the packages' own helpers and by an agent framework, over the real Codex, so that the model's input is
+//! Functions run by the packages' own helpers and by agent frameworks, over the real Codex, so that the model's input is
 //! checked.
 
 use std::collections::HashSet;
-use std::path::PathBuf;
 
-use airlock_tests::{Gateway, ModelAnswer, ScriptedModel, programs, soon};
-use anyhow::{Result, ensure};
+use airlock_tests::model::ModelRequest;
+use anyhow::Result;
 
-use super::{KEY, asking};
+use super::scripted;
 
-/// The model with the answers that the scripts expect. It repeats any other text.
-fn order(model: &ScriptedModel) {
-    const OSLO: &str = r#"{"city":"Oslo"}"#;
-    const WARMTH: &str = "It is 7 degrees.";
-    let new = ModelAnswer::new;
-    let words = ModelAnswer::words;
-    let never = || words("never asked for");
-    let both = new().call("call_oslo", "weather", OSLO).call(
-        "call_bergen",
-        "weather",
-        r#"{"city":"Bergen"}"#,
-    );
-    model.rounds("call two", [both, words("Bergen is warmer.")]);
-    let speaking = words("Let me look.").call("call_spoken", "weather", OSLO);
-    model.rounds("speak, then call", [speaking, words(WARMTH)]);
-    model.when_answered("toolu_from.elsewhere-1", words(WARMTH));
-    let one = new().call("call_one", "weather", OSLO);
-    model.rounds("call one", [one, never()]);
-    let steps = [
-        new().call("call_locate", "locate", r#"{"person":"Ann"}"#),
-        new().call("call_weather", "weather", OSLO),
-        new().call("call_dress", "dress", r#"{"degrees":7}"#),
-        words("Wear a coat."),
-    ];
-    model.rounds("three steps", steps);
-    // The framework's name for a typed answer.
-    let report = new().call(
-        "call_report",
-        "final_result",
-        r#"{"city":"Oslo","degrees":7}"#,
-    );
-    model.rounds("report", [report, never()]);
+/// The results of calls that a script sends.
+pub(super) struct Expected {
+    /// The number of results.
+    pub(super) results: usize,
+    /// The number of requests with results that continue the thread of their calls. The others bring calls of elsewhere.
+    pub(super) resumed: usize,
 }
 
-/// The outcome of a script.
-struct Expected {
-    /// The results that it sends.
-    results: usize,
-    /// The number of threads of its conversations: each turn with calls resumes in its own.
-    threads: usize,
-}
-
-/// Runs a script, and checks that the model received each result that the script reports, once.
-async fn calls_functions(program: PathBuf, arguments: &[&str], expected: Expected) -> Result<()> {
-    let model = ScriptedModel::start().await?;
-    order(&model);
-    let gateway = Gateway::with()
-        .environment("AIRLOCK_API_KEY", KEY)
-        .over_real(&model)
-        .await?;
-    let mut command = asking(program, arguments, &gateway);
-    let output = soon("the script's end", command.output()).await??;
-    let printed = String::from_utf8_lossy(&output.stdout);
-    let complaint = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "{printed}{complaint}");
+/// Runs a script, and checks that the model received each result that the script reports, once. Returns the requests to
+/// the model.
+pub(super) async fn calls_functions(name: &str, expected: Expected) -> Result<Vec<ModelRequest>> {
+    let (printed, calls) = scripted::run(name, &[]).await?;
     // ok NAME CALL=RESULT CALL=RESULT
     let words = printed
         .lines()
@@ -72,54 +28,55 @@ async fn calls_functions(program: PathBuf, arguments: &[&str], expected: Expecte
     let mut sent: Vec<_> = pairs
         .map(|(call, result)| (call.to_owned(), result.to_owned()))
         .collect();
-    let calls = model.calls();
     let mut brought: Vec<_> = calls.iter().flat_map(|call| call.brought()).collect();
     sent.sort();
     brought.sort();
     assert_eq!(sent.len(), expected.results, "{printed}");
     assert_eq!(brought, sent, "{printed}");
-    let threads: HashSet<_> = calls.iter().map(|call| call.header("thread-id")).collect();
-    assert_eq!(threads.len(), expected.threads, "{printed}{threads:?}");
-    Ok(())
+    assert_eq!(resumed(&calls), expected.resumed, "{printed}");
+    Ok(calls)
+}
+
+/// The number of requests that bring results in a thread of an earlier request.
+fn resumed(calls: &[ModelRequest]) -> usize {
+    let mut threads = HashSet::new();
+    let mut resumed = 0;
+    for call in calls {
+        let is_known = !threads.insert(call.header("thread-id"));
+        resumed += usize::from(is_known && !call.brought().is_empty());
+    }
+    resumed
 }
 
 #[tokio::test]
 async fn the_python_package_calls_functions() -> Result<()> {
-    let python = programs::tool("python/bin/python")?;
-    programs::tool("python/stamp")?;
-    let file = programs::workspace().join("tests/sdk/tools.py");
-    // looped, streamed, helped and parsed send 2 each, speaking and replayed 1 each; chosen asks four things, speaking two.
+    // looped, streamed, helped and parsed send 2 results each, speaking and replayed 1 each.
     let expected = Expected {
         results: 10,
-        threads: 11,
+        resumed: 5,
     };
-    calls_functions(python, &[&file.to_string_lossy()], expected).await
+    calls_functions("tools.py", expected).await?;
+    Ok(())
 }
 
 #[tokio::test]
 async fn the_node_package_runs_functions() -> Result<()> {
-    programs::tool("node/stamp")?;
-    let package = programs::tool("node")?;
-    let file = programs::workspace().join("tests/sdk/tools.mjs");
-    let arguments = [&*file.to_string_lossy(), &*package.to_string_lossy()].map(str::to_owned);
-    let arguments = arguments.each_ref().map(String::as_str);
-    // whole and streamed send 3 each, together and togetherStreamed 2 each, chosen none.
+    // whole and streamed send 3 results each, one by one, together and togetherStreamed 2 each.
     let expected = Expected {
         results: 10,
-        threads: 5,
+        resumed: 8,
     };
-    calls_functions(PathBuf::from("node"), &arguments, expected).await
+    calls_functions("tools.mjs", expected).await?;
+    Ok(())
 }
 
 #[tokio::test]
 async fn an_agent_works_in_steps() -> Result<()> {
-    let python = programs::tool("python/bin/python")?;
-    programs::tool("python/stamp")?;
-    let file = programs::workspace().join("tests/sdk/agent.py");
-    // whole, streamed and stepped send 3 each, together 2, continued 5; continued and typed ask two things each.
+    // whole, streamed and stepped send 3 results each, one by one, together 2, continued 2 and then 3.
     let expected = Expected {
         results: 16,
-        threads: 8,
+        resumed: 14,
     };
-    calls_functions(python, &[&file.to_string_lossy()], expected).await
+    calls_functions("agent.py", expected).await?;
+    Ok(())
 }
