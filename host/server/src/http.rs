@@ -22,7 +22,8 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{Extension, State};
-use axum::http::{Method, Uri};
+use axum::http::header::UPGRADE;
+use axum::http::{HeaderMap, Method, Uri};
 use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
 
@@ -136,9 +137,13 @@ fn probe_routes() -> Router<AppState> {
 }
 
 async fn no_route(method: Method, uri: Uri) -> HttpError {
-    HttpError::no_route(&method, uri.path())
+    let routes: Vec<&str> = API_ROUTES.iter().map(|route| route.name).collect();
+    HttpError::no_route(&method, uri.path(), &routes.join(", "))
 }
 
-async fn no_method(method: Method, uri: Uri) -> HttpError {
+async fn no_method(method: Method, uri: Uri, headers: HeaderMap) -> HttpError {
+    if uri.path() == "/v1/responses" && method == Method::GET && headers.contains_key(UPGRADE) {
+        return HttpError::no_websocket();
+    }
     HttpError::no_method(&method, uri.path())
 }

@@ -222,10 +222,15 @@ async fn rules_that_the_parser_leaves_to_us_are_enforced() -> Result<()> {
 }
 
 #[tokio::test]
-async fn a_client_of_the_responses_api_reads_what_to_set() -> Result<()> {
+async fn a_client_of_another_route_reads_what_there_is() -> Result<()> {
     let fake = FakeCodex::start(Script::new())?;
     let gateway = Gateway::over_fake(&fake).await?;
-    for path in ["/v1/responses", "/responses", "/v1/responses/resp_1/cancel"] {
+    let stored = "send the whole conversation";
+    for (path, way_out) in [
+        ("/responses", "base URL"),
+        ("/v1/responses/resp_1/cancel", stored),
+        ("/v1/conversations", stored),
+    ] {
         let reply = gateway.client().post(path, "{}").await?;
         assert_eq!(
             (reply.status.as_u16(), reply.error("code")),
@@ -234,9 +239,10 @@ async fn a_client_of_the_responses_api_reads_what_to_set() -> Result<()> {
         let message = reply.error("message").as_str().unwrap_or_default();
         for part in [
             "POST /v1/chat/completions",
+            "POST /v1/responses",
+            "POST /v1/messages",
             "GET /v1/models",
-            "client.chat.completions",
-            "use_responses_api=False",
+            way_out,
         ] {
             assert!(message.contains(part), "{path}: {part}: {message}");
         }

@@ -11,7 +11,6 @@ use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
-use super::dialect::API_ROUTES;
 use super::json;
 use airlock_policy::request_size::TOO_LARGE;
 use airlock_types::failure::Failure;
@@ -47,8 +46,8 @@ impl From<Problem> for HttpError {
 }
 
 impl HttpError {
-    /// No route has this path.
-    pub(super) fn no_route(method: &Method, path: &str) -> Self {
+    /// No route has this path. `routes` lists those that policies answer.
+    pub(super) fn no_route(method: &Method, path: &str, routes: &str) -> Self {
         // A client whose base URL lacks /v1 requests the rest of the path.
         let (below, versioned) = match path.strip_prefix("/v1/") {
             Some(below) => (below, true),
@@ -63,8 +62,6 @@ impl HttpError {
         } else {
             BASE_URL
         };
-        let routes: Vec<&str> = API_ROUTES.iter().map(|route| route.name).collect();
-        let routes = routes.join(", ");
         let message = format!(
             "There is no route {method} {path}: this gateway has {routes} and GET /v1/models.{hint}"
         );
@@ -87,6 +84,13 @@ impl HttpError {
             "method_not_allowed",
             message,
         )
+    }
+
+    /// A request to open a WebSocket, which Codex's clients follow by a request over HTTP (0.169.0).
+    pub(super) fn no_websocket() -> Self {
+        let message = "This gateway has no WebSockets: send POST /v1/responses, with `stream: true` for events.";
+        let code = "websocket_not_supported";
+        Self::with(StatusCode::UPGRADE_REQUIRED, code, message.to_owned())
     }
 
     /// A web origin or `Host` that is not allowed.

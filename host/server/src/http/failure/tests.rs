@@ -62,7 +62,11 @@ async fn a_failure_has_its_param_and_retry_after_and_no_cause() {
 async fn rules_of_http_have_their_own_status() {
     let post = Method::POST;
     for (error, expected, code) in [
-        (HttpError::no_route(&post, "/v1/chat"), 404, "unknown_url"),
+        (
+            HttpError::no_route(&post, "/v1/chat", "POST /v1/other"),
+            404,
+            "unknown_url",
+        ),
         (
             HttpError::no_method(&post, "/v1/models"),
             405,
@@ -84,7 +88,7 @@ async fn rules_of_http_have_their_own_status() {
             (expected, Some(code))
         );
     }
-    let (_, _, body) = answer(HttpError::no_route(&post, "/v1/chat")).await;
+    let (_, _, body) = answer(HttpError::no_route(&post, "/v1/chat", "POST /v1/other")).await;
     assert!(
         body["error"]["message"]
             .as_str()
