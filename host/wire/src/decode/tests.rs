@@ -133,8 +133,10 @@ fn raw_messages_of_the_model_are_decoded_and_no_others() {
         ),
         (
             json!({"type": "reasoning", "role": "assistant", "content": [part("a")]}),
-            "Echo",
+            "RawItem",
         ),
+        (json!({"type": "web_search_call"}), "RawItem"),
+        (json!({"type": "compaction"}), "Echo"),
         (json!({"type": "other"}), "UnknownItem"),
         (json!({"type": "function_call", "call_id": 7}), "Echo"),
     ] {
