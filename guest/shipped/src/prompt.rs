@@ -1,7 +1,7 @@
 //! Renders a request of any dialect into an action of the host: a plan with one brief for Codex or those of a fan-out, or an
 //! answer without a turn.
 //!
-//! `chat` and its siblings parse the body of their dialect into a [`NeutralRequest`](request::NeutralRequest); what follows is
+//! `chat` and its siblings parse the body of their dialect into a `NeutralRequest`; what follows is
 //! common to all.
 
 mod any_value;
