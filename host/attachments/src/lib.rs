@@ -1,5 +1,5 @@
-//! Attachments: images and files in base64, which are lifted out of a request body before a policy receives it, and inserted again for
-//! Codex.
+//! Attachments: images and files in base64, which are lifted out of a request body before a policy receives it, and inserted
+//! again for Codex.
 
 mod images; // whether an image can be decoded
 mod scan;
@@ -16,9 +16,12 @@ use self::scan::{StringLocation, StringPattern};
 use airlock_types::failure::Failure;
 use airlock_types::wit;
 
-/// The members of a body that contain a conversation, in the dialects of OpenAI and Anthropic. A data URL elsewhere, in a schema or in metadata,
-/// is plain text of the client.
+/// The members of a body that contain a conversation, in the dialects of OpenAI and Anthropic. A data URL elsewhere, in a
+/// schema or in metadata, is plain text of the client.
 const ROOTS: [&str; 2] = ["messages", "input"];
+
+/// The member of a conversation's items that holds the client's own data: the arguments of a call in Anthropic's Messages.
+const DATA: &str = "input";
 
 /// The strings that are lifted: data URLs, and the base64 of Anthropic's sources.
 const LIFTED: [StringPattern<'_>; 4] = [
@@ -27,7 +30,7 @@ const LIFTED: [StringPattern<'_>; 4] = [
     url_of("file_data"),
     StringPattern {
         key: "data",
-        parent: Some("source"),
+        parent: Some(SOURCE),
         prefix: "",
     },
 ];
@@ -35,8 +38,8 @@ const LIFTED: [StringPattern<'_>; 4] = [
 /// The scheme of data URLs.
 const SCHEME: &str = "data:";
 
-/// The word that every data URL in base64 and every source of Anthropic's API has.
-const BASE64: &str = "base64";
+/// The member of a content block that holds an image, in Anthropic's Messages.
+const SOURCE: &str = "source";
 
 const fn url_of(key: &str) -> StringPattern<'_> {
     StringPattern {
@@ -65,16 +68,17 @@ struct Attachment {
 
 impl Attachments {
     /// Lifts up to 256 attachments out of a JSON body: the base64 data URLs that are values of `url`, `image_url` and
-    /// `file_data` within the conversation, and the images in base64 that are the `data` of a `source`. Each is replaced by `attachment:N`; everything else is unchanged, byte for byte.
+    /// `file_data` within the conversation, and the images in base64 that are the `data` of a `source`. The arguments of calls
+    /// are left alone. Each attachment is replaced by `attachment:N`; everything else is unchanged, byte for byte.
     ///
     /// A body that is not JSON is returned unchanged, as the policy reports what is wrong with it. A data URL that is not
     /// base64 stays in the body.
     pub fn lift(body: String) -> (String, Self) {
-        // A JSON string may have escapes in the word, which no client writes.
-        if memchr::memmem::find(body.as_bytes(), BASE64.as_bytes()).is_none() {
+        let has = |text: &str| memchr::memmem::find(body.as_bytes(), text.as_bytes()).is_some();
+        if !(has(SCHEME) || has(SOURCE)) {
             return (body, Self::default());
         }
-        let Some(locations) = scan::strings(&body, &ROOTS, &LIFTED) else {
+        let Some(locations) = scan::strings(&body, &ROOTS, DATA, &LIFTED) else {
             return (body, Self::default());
         };
         let mut lifted = Vec::new();
@@ -218,7 +222,7 @@ impl Attachment {
         }
         match image_type(&text) {
             UNKNOWN_TYPE => None,
-            media_type => Self::of_url(format!("{SCHEME}{media_type};{BASE64},{text}"), path),
+            media_type => Self::of_url(format!("{SCHEME}{media_type};base64,{text}"), path),
         }
     }
 

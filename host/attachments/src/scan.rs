@@ -31,11 +31,12 @@ pub(super) struct StringPattern<'a> {
     pub(super) prefix: &'a str,
 }
 
-/// Finds the strings of `patterns` at any depth below one of `roots`. None: the text is not JSON. Numbers and literals are not
-/// validated.
+/// Finds the strings of `patterns` at any depth below one of `roots`, except below a deeper member `excluded`. None: the text
+/// is not JSON. Numbers and literals are not validated.
 pub(super) fn strings(
     text: &str,
     roots: &[&str],
+    excluded: &str,
     patterns: &[StringPattern<'_>],
 ) -> Option<Vec<StringLocation>> {
     let mut scan = Scan {
@@ -43,6 +44,7 @@ pub(super) fn strings(
         at: 0,
         path: Vec::new(),
         roots,
+        excluded,
         patterns,
         found: Vec::new(),
     };
@@ -62,6 +64,7 @@ struct Scan<'a> {
     at: usize,
     path: Vec<JsonPathSegment<'a>>,
     roots: &'a [&'a str],
+    excluded: &'a str,
     patterns: &'a [StringPattern<'a>],
     found: Vec<StringLocation>,
 }
@@ -168,8 +171,13 @@ impl<'a> Scan<'a> {
                     .parent
                     .is_none_or(|key| parent.is_some_and(|it| name_of(it) == key))
         };
-        let wanted =
-            self.patterns.iter().any(matches) && self.roots.contains(&name_of(root).as_ref());
+        let is_excluded = |step: &JsonPathSegment<'_>| match step {
+            JsonPathSegment::Member(name) => name_of(name) == self.excluded,
+            JsonPathSegment::Element(_) => false,
+        };
+        let wanted = self.patterns.iter().any(matches)
+            && self.roots.contains(&name_of(root).as_ref())
+            && !self.path.iter().skip(1).any(is_excluded);
         if wanted
             && self.found.len() < LOCATIONS
             && self.path_bytes() <= PATH_BYTES

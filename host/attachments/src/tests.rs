@@ -240,3 +240,20 @@ fn an_image_in_a_source_is_lifted_as_a_data_url() {
     assert_unchanged(&source("SGVsbG8=", "source"));
     assert_unchanged(&source("iVBORw0KGgo*", "source"));
 }
+
+#[test]
+fn the_input_of_a_call_is_the_clients_own_data() {
+    let url = "data:image/png;base64,iVBORw0KGgo=";
+    let image = r#"{"source":{"type":"base64","data":"iVBORw0KGgo="}}"#;
+    for input in [format!(r#"{{"url":"{url}"}}"#), image.to_owned()] {
+        let call = format!(r#"{{"type":"tool_use","input":{input}}}"#);
+        assert_unchanged(&format!(r#"{{"messages":[{{"content":[{call}]}}]}}"#));
+    }
+}
+
+#[test]
+fn the_coding_may_be_written_in_capitals() {
+    let url = "data:image/png;BASE64,iVBORw0KGgo=";
+    let body = format!(r#"{{"input":[{{"content":[{{"image_url":"{url}"}}]}}]}}"#);
+    assert_eq!(Attachments::lift(body).1.url(0), Some(url));
+}
