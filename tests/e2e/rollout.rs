@@ -2,6 +2,7 @@
 
 mod attack; // a client that tries to get a policy rolled back
 mod back; // rollbacks, and a watched folder
+mod dialects; // dialects that a policy lacks
 
 use airlock_tests::policies::{digest, reworded, stamped};
 use airlock_tests::{Admin, FakeCodex, Gateway, Reply, Script};

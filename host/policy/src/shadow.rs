@@ -170,7 +170,8 @@ fn is_last(recorded: &RecordedCall) -> bool {
         (PolicyCall::Finish(_), _)
             | (
                 _,
-                CallResult::Refused(_)
+                CallResult::Body(_)
+                    | CallResult::Refused(_)
                     | CallResult::Admission(airlock_types::wit::Admission::Refuse(_))
             )
     )

@@ -2,6 +2,7 @@
 
 use airlock_tests::{FakeCodex, Gateway, Script};
 use anyhow::Result;
+use reqwest::Method;
 use serde_json::json;
 
 use super::{Raw, read_to_end, send};
@@ -218,6 +219,20 @@ async fn rules_that_the_parser_leaves_to_us_are_enforced() -> Result<()> {
         let reply = answer(&gateway, &request).await?;
         assert_eq!(reply.status, 200, "{request}\n{}", reply.body);
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_request_for_a_websocket_is_answered_with_the_way_out() -> Result<()> {
+    let fake = FakeCodex::start(Script::new())?;
+    let gateway = Gateway::over_fake(&fake).await?;
+    let upgrade = gateway.client().request(Method::GET, "/v1/responses");
+    let upgrade = upgrade.header("upgrade", "websocket").send().await?;
+    assert_eq!(upgrade.status(), 426);
+    let body: serde_json::Value = upgrade.json().await?;
+    assert_eq!(body["error"]["code"], "websocket_not_supported");
+    let plain = gateway.client().get("/v1/responses").await?;
+    assert_eq!(plain.error("code"), "method_not_allowed");
     Ok(())
 }
 

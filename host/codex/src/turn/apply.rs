@@ -90,11 +90,9 @@ impl TurnState {
             | TurnReport::MessageCompleted { .. }
             | TurnReport::ReasoningDelta { .. }
             | TurnReport::ReasoningCompleted { .. } => self.output(report, events),
-            TurnReport::RawMessage { item, text, .. } => {
-                self.retry_filter.raw_message(&item, &text, events);
-                self.raw_item(parts, progress, events);
+            TurnReport::RawMessage { .. } | TurnReport::RawItem => {
+                self.raw_item(&report, parts, progress, events);
             }
-            TurnReport::RawItem => self.raw_item(parts, progress, events),
             // Before the turn starts, Codex reports the injected items, including those that it drops.
             TurnReport::UnknownItem => self.dropped_item |= progress.started,
             TurnReport::TurnStarted { turn } => {
@@ -162,13 +160,18 @@ impl TurnState {
         }
     }
 
-    /// Passes on a raw item of the model. Before the turn starts, Codex reports the injected items.
+    /// Applies a raw item of the model, and passes it on if the turn reports raw items. Before the turn starts, Codex reports the
+    /// injected items.
     fn raw_item(
-        &self,
+        &mut self,
+        report: &TurnReport<'_>,
         parts: Option<(&str, &RawValue)>,
         progress: &TurnProgress,
         events: &mut Vec<EventKind>,
     ) {
+        if let TurnReport::RawMessage { item, text, .. } = report {
+            self.retry_filter.raw_message(item, text, events);
+        }
         if self.raw_items && progress.started {
             events.extend(parts.map(verbatim));
         }

@@ -177,6 +177,9 @@ fn deltas(size: usize) -> Batches {
     Box::new((0..MANY.div_ceil(size)).map(batch))
 }
 
+/// Codex's notification of an item as the model made it.
+const RAW_ITEM: &str = "rawResponseItem/completed";
+
 fn out_of_order() -> Vec<Event> {
     let usage = |count| {
         EventKind::Usage(Usage {
@@ -224,12 +227,10 @@ fn out_of_order() -> Vec<Event> {
         event(4, usage(0)),
         event(0, other("item/completed", "no JSON")),
         event(0, other("", "{}")),
+        event(0, other(RAW_ITEM, r#"{"item":{"type":"function_call"}}"#)),
         event(
             0,
-            other(
-                "rawResponseItem/completed",
-                r#"{"item":{"type":"function_call"}}"#,
-            ),
+            other(RAW_ITEM, r#"{"item":{"type":"reasoning","id":7}}"#),
         ),
         event(0, other("rawResponse/completed", "null")),
         event(0, EventKind::Restarted(vec![5, 5])),

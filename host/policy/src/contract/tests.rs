@@ -78,6 +78,34 @@ fn a_frame_is_one_event() {
 }
 
 #[test]
+fn a_sequence_number_goes_between_two_characters_of_its_text() {
+    let numbered = |data: &str, number| {
+        frames(&[Frame {
+            number: Some(number),
+            ..frame(None, data)
+        }])
+    };
+    for (data, number) in [("{}", 0), ("{}", 2), ("é", 2)] {
+        numbered(data, number).unwrap();
+    }
+    for (data, number) in [("{}", 3), ("é", 1), ("{}", u32::MAX)] {
+        let fault = numbered(data, number).unwrap_err();
+        assert!(matches!(fault, Fault::Contract(_)), "{fault}");
+    }
+    let around = |after: &str, number| {
+        pattern(Some(&Pattern {
+            event: None,
+            before: "before".to_owned(),
+            after: after.to_owned(),
+            report: false,
+            number: Some(number),
+        }))
+    };
+    around("}", 1).unwrap();
+    assert!(around("}", 2).is_err() && around("é", 1).is_err());
+}
+
+#[test]
 fn a_brief_names_only_attachments_that_exist() {
     let input = vec![InputItem::Text("look".to_owned()), InputItem::Attachment(1)];
     let candidate = plan_with(vec![brief_with(Vec::new()), brief_with(input.clone())]);

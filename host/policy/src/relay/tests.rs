@@ -55,6 +55,19 @@ fn pieces_that_continue_become_frames_of_the_pattern() {
 }
 
 #[test]
+fn a_relayed_frame_has_the_offset_of_its_sequence_number() {
+    let mut relay = relay(false);
+    relay.follow(Some(Pattern {
+        after: ",\"n\":}".to_owned(),
+        number: Some(5),
+        ..pattern(false)
+    }));
+    let frame = relay.frame(&[text_event(0, "\"é")]).unwrap();
+    let (before, after) = frame.data.split_at(frame.number.unwrap() as usize);
+    assert_eq!((before, after), ("{\"t\":\"\\\"é\",\"n\":", "}"));
+}
+
+#[test]
 fn any_other_event_is_fed_and_ends_the_pattern() {
     let usage = Event {
         source: 0,

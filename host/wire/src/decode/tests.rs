@@ -107,7 +107,14 @@ fn raw_messages_of_the_model_are_decoded_and_no_others() {
     let item = |item: &Value| raw(&json!({"threadId": "t", "turnId": "u", "item": item}));
     let part = |text: &str| json!({"type": "output_text", "text": text, "annotations": []});
     let written = |params: &RawValue| match report("rawResponseItem/completed", params) {
-        TurnReport::RawMessage { item, text, .. } => format!("{item}: {text}"),
+        TurnReport::RawMessage {
+            item,
+            text,
+            annotated,
+        } => format!(
+            "{item}: {text}{}",
+            if annotated { " (annotated)" } else { "" }
+        ),
         other => format!("{other:?}"),
     };
     let message = |role: &str, content: Value| json!({"type": "message", "id": "m", "role": role, "content": content});
@@ -121,6 +128,13 @@ fn raw_messages_of_the_model_are_decoded_and_no_others() {
             "m: ab",
         ),
         (message("assistant", json!([])), "m: "),
+        (
+            message(
+                "assistant",
+                json!([{"text": "a", "annotations": [{"type": "url_citation"}]}]),
+            ),
+            "m: a (annotated)",
+        ),
         (message("assistant", json!("text")), "Echo"),
         (message("user", json!([part("a")])), "Echo"),
         (

@@ -57,6 +57,37 @@ fn only_the_first_delta_after_a_request_changes_the_progress() {
 }
 
 #[test]
+fn raw_items_are_passed_on_from_the_start_of_a_turn_that_reports_them() {
+    let params = serde_json::value::to_raw_value(&json!({"item": {"type": "reasoning"}})).unwrap();
+    let raw = |report| ReceivedReport {
+        verbatim: Some(("rawResponseItem/completed", &params)),
+        ..received(report)
+    };
+    let message = || TurnReport::RawMessage {
+        item: "a".into(),
+        text: "one".into(),
+        annotated: true,
+    };
+    for raw_items in [false, true] {
+        let context = TurnContext {
+            raw_items,
+            ..TurnContext::alone(0, 1 << 20)
+        };
+        let mut state = TurnState::new(context, false);
+        // An injected item.
+        state.apply(raw(TurnReport::RawItem), &TurnProgress::default());
+        assert!(state.queue.is_empty());
+        let progress = started(&mut state);
+        state.apply(delta("one"), &progress);
+        state.apply(raw(message()), &progress);
+        state.apply(raw(TurnReport::RawItem), &progress);
+        let others = state.queue.iter();
+        let others = others.filter(|event| matches!(event.kind, EventKind::Other(_)));
+        assert_eq!(others.count(), if raw_items { 2 } else { 0 });
+    }
+}
+
+#[test]
 fn a_full_queue_ends_and_abandons_the_turn() {
     let mut state = TurnState::new(TurnContext::alone(0, 100), false);
     let text = "x".repeat(60);
