@@ -18,6 +18,10 @@ const ANSWER_COPIES: usize = 16;
 const ESCAPED: usize = 8;
 const FRAMED: usize = 1 << 10;
 
+/// How many times one batch, and a whole answer, may repeat the request's body: the Responses API repeats instructions, tools
+/// and metadata in three events.
+const REPEATED: usize = 4;
+
 /// The share of the memory, one in `RENDERED`, from which on a large request leaves too little for its answer.
 const RENDERED: usize = 2;
 
@@ -68,7 +72,8 @@ impl AnswerSize {
         let length = |frame: &Frame| frame.data.len() + frame.event.as_ref().map_or(0, String::len);
         let bytes: usize = frames.iter().map(length).sum();
         self.sent = self.sent.saturating_add(bytes).saturating_add(body);
-        let fault = if bytes > limits.event_bytes.saturating_mul(events.max(1)) {
+        let most = limits.event_bytes.saturating_mul(events.max(1));
+        let fault = if bytes > most.saturating_add(self.repeated()) {
             format!("{bytes} bytes of frames for {events} events")
         } else if self.sent > limits.output_bytes {
             format!("{} bytes for one request", self.sent)
@@ -76,6 +81,20 @@ impl AnswerSize {
             return Ok(());
         };
         Err(Fault::TooLong(fault))
+    }
+
+    /// Counts the frames that keep a silent stream alive. They are bounded each time, and not in total: the host requests them.
+    ///
+    /// # Errors
+    /// `Fault::TooLong`: they exceed the limit of a batch.
+    pub(super) fn keep_alive(&self, frames: &[Frame], limits: &SandboxLimits) -> Result<(), Fault> {
+        let mut alone = Self { sent: 0, ..*self };
+        alone.send(frames, 1, 0, limits)
+    }
+
+    /// The bytes of output that repeat the request.
+    fn repeated(&self) -> usize {
+        self.body.saturating_mul(REPEATED)
     }
 
     /// Whether this size explains that these limits were exceeded, so that it is not a fault of the policy.
@@ -92,9 +111,9 @@ impl AnswerSize {
                     || is_large(self.body)
                         && self.rendered.saturating_mul(RENDERED) >= limits.memory_bytes
             }
-            // The request's body does not count, because policies do not send it back.
             Fault::TooLong(_) => {
-                let escaped = self.answered.saturating_mul(ESCAPED);
+                let repeated = self.answered.saturating_add(self.repeated());
+                let escaped = repeated.saturating_mul(ESCAPED);
                 self.sent <= escaped.saturating_add(self.events.saturating_mul(FRAMED))
             }
             _ => false,
@@ -111,6 +130,7 @@ pub(super) fn too_large(fault: &Fault, limits: &SandboxLimits) -> String {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "tests")]
 mod tests {
     use std::time::Duration;
 
@@ -164,9 +184,40 @@ mod tests {
         };
         assert!(large(8 << 20).explains(&memory, &limits));
         assert!(!large((8 << 20) - 1).explains(&memory, &limits));
-        assert!(
-            !large(8 << 20).explains(&output, &limits),
-            "it is not sent back"
-        );
+        let repeating = |sent| AnswerSize {
+            sent,
+            ..large(8 << 20)
+        };
+        let most = (64 << 10) * REPEATED * ESCAPED;
+        assert!(repeating(most).explains(&output, &limits));
+        assert!(!repeating(most + 1).explains(&output, &limits));
+    }
+
+    #[test]
+    fn a_batch_may_repeat_the_request_and_keep_alives_do_not_add_up() {
+        let limits = SandboxLimits {
+            request_time: Duration::from_secs(1),
+            memory_bytes: 16 << 20,
+            call_time: Duration::from_millis(100),
+            event_bytes: 10,
+            output_bytes: 60,
+        };
+        let frames = |bytes: usize| {
+            [Frame {
+                event: None,
+                data: "x".repeat(bytes),
+                number: None,
+            }]
+        };
+        let mut size = AnswerSize::default();
+        size.begin(5);
+        let most = 10 + 5 * REPEATED;
+        for _ in 0..10 {
+            size.keep_alive(&frames(most), &limits).unwrap();
+        }
+        assert!(size.keep_alive(&frames(most + 1), &limits).is_err());
+        size.send(&frames(most), 1, 0, &limits).unwrap();
+        assert!(size.send(&frames(most + 1), 1, 0, &limits).is_err());
+        assert!(size.send(&frames(1), 1, 0, &limits).is_err(), "in total");
     }
 }

@@ -289,7 +289,8 @@ impl Session {
         let reply = self.reply.ok_or_else(not_open)?;
         let output = call!(self, keep_alive(reply)).and_then(|frames| {
             contract::frames(&frames)?;
-            self.give_out(&frames, 1, 0)?;
+            self.answer_size
+                .keep_alive(&frames, self.release.allowance())?;
             Ok(Output {
                 frames,
                 handoff: None,

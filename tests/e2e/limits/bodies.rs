@@ -16,6 +16,26 @@ const MIB: usize = 1 << 20;
 /// The timeout of a small request that does not wait for others, with a margin for a busy machine.
 const AT_ONCE: Duration = Duration::from_secs(5);
 
+/// The Responses API repeats a request's instructions in its events.
+#[tokio::test]
+async fn a_response_repeats_a_large_request_without_a_fault() -> Result<()> {
+    let fake = FakeCodex::start(Script::new())?;
+    let gateway = Gateway::over_fake(&fake).await?;
+    let body = json!({"model": "default", "input": "Hi", "stream": true, "instructions": "x".repeat(9 * MIB)});
+    let response = gateway
+        .client()
+        .request(reqwest::Method::POST, "/v1/responses")
+        .json(&body)
+        .send()
+        .await?;
+    let events = soon("the end of the stream", response.text()).await??;
+    let names = events
+        .lines()
+        .filter_map(|line| line.strip_prefix("event: "));
+    assert_eq!(names.last(), Some("response.completed"));
+    Ok(())
+}
+
 /// A request that announces this many bytes and has sent these.
 async fn begin(gateway: &Gateway, announced: usize, body: &[u8]) -> Result<TcpStream> {
     let mut socket = TcpStream::connect(gateway.address()).await?;
