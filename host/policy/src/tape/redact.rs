@@ -72,6 +72,9 @@ impl PieceSource {
 
 /// Overwrites all secrets in a tape's calls, also those that are spread over several pieces.
 pub(super) fn redact(calls: &mut [PolicyCall]) {
+    for call in &mut *calls {
+        redact_named_parameters(call);
+    }
     let mut wholes: BTreeMap<PieceGroup, Vec<TextPiece>> = BTreeMap::new();
     let mut overwrites: Vec<Vec<Overwrite>> = Vec::new();
     for_each_text(calls, &mut |role, text| {
@@ -129,6 +132,20 @@ pub(super) fn redact(calls: &mut [PolicyCall]) {
             *text = overwrite(text, &own);
         }
     });
+}
+
+/// Overwrites the values of a query's parameters whose names are those of secrets.
+fn redact_named_parameters(call: &mut PolicyCall) {
+    let PolicyCall::Render(request) = call else {
+        return;
+    };
+    for (_, value) in request
+        .query
+        .iter_mut()
+        .filter(|(name, _)| secrets::is_secret_name(name))
+    {
+        *value = "x".repeat(value.len());
+    }
 }
 
 /// The secrets of a text, without those in the string `but`. JSON stays valid, also within strings.
@@ -219,6 +236,13 @@ fn for_each_text(calls: &mut [PolicyCall], visit: &mut dyn FnMut(TextKind, &mut 
                 for attachment in &mut request.attachments {
                     visit(TextKind::Text, &mut attachment.media_type);
                     visit(TextKind::Text, &mut attachment.path);
+                }
+                for (name, value) in &mut request.query {
+                    visit(TextKind::Text, name);
+                    visit(TextKind::Text, value);
+                }
+                for value in &mut request.path_parameters {
+                    visit(TextKind::Text, value);
                 }
             }
             PolicyCall::Feed(events) => {

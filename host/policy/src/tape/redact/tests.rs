@@ -97,6 +97,27 @@ fn a_secret_is_taken_out_wherever_it_is_cut() {
 }
 
 #[test]
+fn a_querys_secrets_are_overwritten_by_their_looks_and_by_their_names() {
+    let request = |pairs: [(&str, &str); 3]| {
+        let mut request = crate::trial::request("{}");
+        request.query = pairs
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .to_vec();
+        request.path_parameters = vec![pairs[1].1.to_owned()];
+        PolicyCall::Render(request)
+    };
+    let mut calls = [request([
+        ("beta", "true"),
+        ("q", SECRET),
+        ("api_key", "abc"),
+    ])];
+    redact(&mut calls);
+    let hidden = "x".repeat(SECRET.len());
+    let expected = request([("beta", "true"), ("q", &hidden), ("api_key", "xxx")]);
+    assert_eq!(calls, [expected]);
+}
+
+#[test]
 fn pieces_keep_their_lengths() {
     let (one, two) = SECRET.split_at(9);
     let mut calls = [
