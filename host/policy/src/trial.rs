@@ -217,7 +217,8 @@ impl TrialRun<'_, '_> {
     async fn feed(&mut self) -> Result<(), String> {
         for batch in (self.trial.batches)() {
             let result = self.call(PolicyCall::Feed(batch)).await?;
-            if matches!(&result, CallResult::Output(output) if output.handoff.is_some()) {
+            if matches!(&result, CallResult::Output(output) if output.handoff.is_some() || output.complete)
+            {
                 break;
             }
         }
