@@ -29,7 +29,7 @@ fn a_frozen_version_does_not_change() {
     let digest: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
     assert_eq!(
         digest,
-        "401fd21f0845b33d809a682815310e90e63fe5e5a22e0c630fe3eac22e4b66f9"
+        "03d13a44883795ce034f48949a16cc2d80e464295bbd633e6b491cd0f6275193"
     );
 }
 
