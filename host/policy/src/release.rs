@@ -23,7 +23,7 @@ use airlock_metrics::ReleaseMetrics;
 use airlock_types::failure::Failure;
 use airlock_types::wit::{ProblemKind, Request};
 
-/// The dialect that every policy speaks.
+/// The dialect that every policy supports.
 const CHAT_COMPLETIONS: &str = "chat-completions";
 
 /// A policy that is ready to serve. Clones share it; it is freed with the last of them.
@@ -136,11 +136,11 @@ impl Release {
         Self::new(engine, &component, about, terms)
     }
 
-    /// Whether the policy speaks this dialect: its manifest lists it. Every policy speaks chat completions.
+    /// Whether the policy supports this dialect: its manifest lists it. Every policy supports chat completions.
     ///
     /// # Errors
     /// The policy cannot describe itself.
-    pub async fn speaks(&self, dialect: &str) -> Result<bool, Fault> {
+    pub async fn supports_dialect(&self, dialect: &str) -> Result<bool, Fault> {
         if dialect == CHAT_COMPLETIONS {
             return Ok(true);
         }

@@ -70,16 +70,16 @@ impl Rollout {
         }
     }
 
-    /// The same for a request in this dialect: a canary or a shadow whose policy does not speak it is passed over. None if
-    /// the active release does not speak it either.
+    /// The same for a request in this dialect: a canary or a shadow whose policy does not support it is passed over. None
+    /// if the active release does not support it either.
     ///
     /// # Errors
     /// A policy cannot describe itself.
     pub async fn choose_for(&self, key: &str, dialect: &str) -> Result<Option<Chosen>, Fault> {
         let mut chosen = self.choose(key);
-        if !chosen.release.speaks(dialect).await? {
+        if !chosen.release.supports_dialect(dialect).await? {
             let roles = self.roles();
-            if !roles.active.speaks(dialect).await? {
+            if !roles.active.supports_dialect(dialect).await? {
                 return Ok(None);
             }
             chosen = Chosen {
@@ -88,7 +88,7 @@ impl Rollout {
             };
         }
         if let Some(shadow) = &chosen.shadow
-            && !shadow.release.speaks(dialect).await?
+            && !shadow.release.supports_dialect(dialect).await?
         {
             chosen.shadow = None;
         }

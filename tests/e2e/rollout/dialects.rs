@@ -3,6 +3,7 @@
 use airlock_tests::policies::{digest, stamped};
 use airlock_tests::{FakeCodex, Gateway, Reply, Script, components};
 use anyhow::Result;
+use reqwest::Method;
 use serde_json::json;
 
 use super::{NEW, OLD, staged, stamp};
@@ -16,7 +17,7 @@ async fn post(gateway: &Gateway, path: &str, body: &str) -> Result<Reply> {
 }
 
 #[tokio::test]
-async fn a_dialect_that_no_policy_speaks_is_refused_in_its_own_envelope() -> Result<()> {
+async fn a_dialect_that_no_policy_supports_is_refused_in_its_own_envelope() -> Result<()> {
     let (_fake, gateway, _admin, _) = staged("", &[stamped(OLD)?]).await?;
     for path in ["/v1/messages", "/v1/messages/count_tokens"] {
         let reply = post(&gateway, path, MESSAGE).await?;
@@ -24,14 +25,18 @@ async fn a_dialect_that_no_policy_speaks_is_refused_in_its_own_envelope() -> Res
         assert_eq!(reply.body["type"], "error");
         assert_eq!(reply.body["error"]["type"], "not_found_error");
         let message = reply.error("message").as_str().unwrap_or_default();
-        assert!(message.contains("does not speak `messages`"), "{message}");
+        assert!(message.contains("does not support `messages`"), "{message}");
     }
     for path in ["/v1/responses", "/v1/responses/input_tokens"] {
         let reply = post(&gateway, path, RESPONSE).await?;
         assert_eq!(reply.status, 404, "{}", reply.body);
-        assert_eq!(reply.error("code"), "dialect_not_spoken");
+        assert_eq!(reply.error("code"), "dialect_not_supported");
         assert_eq!(reply.error("type"), "invalid_request_error");
     }
+    let models = gateway.client().request(Method::GET, "/v1/models");
+    let models = models.header("anthropic-version", "2023-06-01");
+    assert_eq!(models.send().await?.status(), 404);
+    assert_eq!(gateway.client().get("/v1/models").await?.status, 200);
     assert_eq!(stamp(&gateway.client().chat(json!({})).await?)?, OLD);
     Ok(())
 }

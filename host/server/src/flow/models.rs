@@ -1,5 +1,6 @@
 //! The list of models, written by the policy.
 
+use super::plan::unsupported_dialect;
 use super::{Caller, Flow};
 use airlock_policy::Session;
 use airlock_types::failure::Failure;
@@ -12,7 +13,7 @@ impl Flow {
     /// Codex cannot list its models, or the policy fails.
     pub async fn models(&self, dialect: &str, caller: &Caller) -> Result<String, Failure> {
         let models = self.codex.models().await?;
-        let mut session = self.models_session(caller).await?;
+        let mut session = self.models_session(dialect, caller).await?;
         Ok(session.list_models(dialect, &models).await?)
     }
 
@@ -29,13 +30,14 @@ impl Flow {
                 Failure::new(ProblemKind::NotFound, "model_not_found", message).at("model"),
             );
         };
-        let mut session = self.models_session(caller).await?;
+        let mut session = self.models_session(dialect, caller).await?;
         Ok(session.show_model(dialect, model).await?)
     }
 
     /// A session of the caller's release, without a shadow or a tape.
-    async fn models_session(&self, caller: &Caller) -> Result<Session, Failure> {
-        let release = self.rollout.choose(&caller.canary_key).release;
+    async fn models_session(&self, dialect: &str, caller: &Caller) -> Result<Session, Failure> {
+        let chosen = self.rollout.choose_for(&caller.canary_key, dialect).await?;
+        let release = chosen.ok_or_else(|| unsupported_dialect(dialect))?.release;
         caller.metrics.served_by(release.meter());
         Ok(release.session_for(caller.client).await?)
     }

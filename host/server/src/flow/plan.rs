@@ -81,7 +81,8 @@ impl Flow {
             .await?;
         let dialect = request.route.dialect;
         let chosen = self.rollout.choose_for(&caller.canary_key, dialect);
-        let Chosen { release, shadow } = chosen.await?.ok_or_else(|| unspoken(dialect))?;
+        let Chosen { release, shadow } =
+            chosen.await?.ok_or_else(|| unsupported_dialect(dialect))?;
         caller.metrics.served_by(release.meter());
         let (body, mut attachments, permits) =
             lift(request.body, release.bounds(), permits).await?;
@@ -123,12 +124,12 @@ impl Flow {
     }
 }
 
-/// The failure of a request whose dialect the policy does not speak.
-fn unspoken(dialect: &str) -> Failure {
+/// The failure of a request whose dialect the policy does not support.
+pub(super) fn unsupported_dialect(dialect: &str) -> Failure {
     let message = format!(
-        "The gateway's policy does not speak `{dialect}`. Use another API, or ask the operator for a policy that lists this dialect."
+        "The gateway's policy does not support `{dialect}`. Use another API, or ask the operator for a policy that lists this dialect."
     );
-    Failure::new(ProblemKind::NotFound, "dialect_not_spoken", message)
+    Failure::new(ProblemKind::NotFound, "dialect_not_supported", message)
 }
 
 /// Moves the data URLs of a body into attachments, and checks the size of the rest.

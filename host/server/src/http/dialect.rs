@@ -1,11 +1,11 @@
 //! The dialects of client APIs: their routes, and their errors, which the host writes also when a policy is broken.
 
+use axum::http::header::CONTENT_LENGTH;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::Response;
 use serde::Serialize;
 
-use super::failure::{ProblemBody, envelope, error_type};
-use super::json;
+use super::failure::{EnvelopedError, ProblemBody, envelope};
 use airlock_types::wit::{Problem, ProblemKind};
 
 /// Anthropic's header of a request's id.
@@ -75,16 +75,18 @@ impl Dialect {
         }
     }
 
-    /// The dialect of a request: by its path, and for the list of models by Anthropic's version header.
+    /// The dialect of a request: by its path, and for paths of no dialect by Anthropic's version header.
     pub(super) fn of(path: &str, headers: &HeaderMap) -> Self {
         let below = |prefix: &str| {
             path.strip_prefix(prefix)
                 .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
         };
-        if below("/v1/messages") || below("/v1/models") && headers.contains_key(ANTHROPIC_VERSION) {
+        if below("/v1/messages") {
             Self::Messages
         } else if below("/v1/responses") || below("/v1/conversations") {
             Self::Responses
+        } else if !below("/v1/chat") && headers.contains_key(ANTHROPIC_VERSION) {
+            Self::Messages
         } else {
             Self::ChatCompletions
         }
@@ -96,19 +98,13 @@ impl Dialect {
             return response;
         }
         if let Some(ProblemBody(problem)) = response.extensions_mut().remove() {
-            let body = messages_error(&problem, Some(request_id));
-            let retry_after = response
-                .headers_mut()
-                .remove(axum::http::header::RETRY_AFTER);
-            let status = match problem.kind {
-                ProblemKind::Overloaded => StatusCode::from_u16(OVERLOADED),
-                _ => Ok(response.status()),
-            };
-            response = json::response(status.unwrap_or(StatusCode::SERVICE_UNAVAILABLE), body);
-            if let Some(seconds) = retry_after {
-                let headers = response.headers_mut();
-                headers.insert(axum::http::header::RETRY_AFTER, seconds);
+            let (mut parts, _) = response.into_parts();
+            let body = messages_error(&problem, parts.status, Some(request_id));
+            if problem.kind == ProblemKind::Overloaded {
+                parts.status = StatusCode::from_u16(OVERLOADED).unwrap_or(parts.status);
             }
+            parts.headers.remove(CONTENT_LENGTH);
+            response = Response::from_parts(parts, body.into());
         }
         if let Ok(id) = HeaderValue::from_str(request_id) {
             response.headers_mut().insert(ANTHROPIC_REQUEST_ID, id);
@@ -126,7 +122,7 @@ impl Dialect {
         let done = || (None, "[DONE]".to_owned());
         match self {
             Self::ChatCompletions => vec![(None, envelope(problem)), done()],
-            Self::Messages => vec![(Some("error"), messages_error(problem, None))],
+            Self::Messages => vec![(Some("error"), messages_error(problem, StatusCode::OK, None))],
             Self::Responses => {
                 let event = ResponsesErrorEvent {
                     r#type: "error",
@@ -134,12 +130,7 @@ impl Dialect {
                     code: problem.code.as_deref(),
                     message: &problem.message,
                     param: problem.param.as_deref(),
-                    error: NestedError {
-                        r#type: error_type(problem.kind),
-                        code: problem.code.as_deref(),
-                        message: &problem.message,
-                        param: problem.param.as_deref(),
-                    },
+                    error: EnvelopedError::of(problem),
                 };
                 vec![(Some("error"), to_json(&event)), done()]
             }
@@ -148,7 +139,7 @@ impl Dialect {
 }
 
 /// Anthropic's error body of a problem, as one line of JSON.
-fn messages_error(problem: &Problem, request_id: Option<&str>) -> String {
+fn messages_error(problem: &Problem, status: StatusCode, request_id: Option<&str>) -> String {
     let message = match problem.param.as_deref() {
         Some(param) if !problem.message.starts_with(param) => {
             format!("{param}: {}", problem.message)
@@ -158,7 +149,7 @@ fn messages_error(problem: &Problem, request_id: Option<&str>) -> String {
     to_json(&MessagesError {
         r#type: "error",
         error: MessagesErrorBody {
-            r#type: messages_error_type(problem),
+            r#type: messages_error_type(problem, status),
             message: &message,
             details: messages_error_details(problem),
         },
@@ -174,12 +165,13 @@ fn messages_error_details(problem: &Problem) -> Option<MessagesErrorDetails<'_>>
 }
 
 /// The error types of Anthropic's API, by its documentation of errors.
-fn messages_error_type(problem: &Problem) -> &'static str {
+fn messages_error_type(problem: &Problem, status: StatusCode) -> &'static str {
     use airlock_policy::request_size::TOO_LARGE;
     match problem.kind {
         ProblemKind::InvalidRequest if problem.code.as_deref() == Some(TOO_LARGE) => {
             "request_too_large"
         }
+        ProblemKind::InvalidRequest if status == StatusCode::FORBIDDEN => "permission_error",
         ProblemKind::InvalidRequest | ProblemKind::Unsupported => "invalid_request_error",
         ProblemKind::NotFound => "not_found_error",
         ProblemKind::Authentication => "authentication_error",
@@ -224,15 +216,7 @@ struct ResponsesErrorEvent<'a> {
     code: Option<&'a str>,
     message: &'a str,
     param: Option<&'a str>,
-    error: NestedError<'a>,
-}
-
-#[derive(Serialize)]
-struct NestedError<'a> {
-    r#type: &'static str,
-    code: Option<&'a str>,
-    message: &'a str,
-    param: Option<&'a str>,
+    error: EnvelopedError<'a>,
 }
 
 #[cfg(test)]

@@ -6,8 +6,8 @@ mod tests;
 use std::error::Error;
 use std::io::{self, ErrorKind};
 
-use axum::http::header::RETRY_AFTER;
-use axum::http::{Method, StatusCode};
+use axum::http::header::{RETRY_AFTER, UPGRADE};
+use axum::http::{HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
@@ -177,6 +177,11 @@ impl IntoResponse for HttpError {
         if let Some(seconds) = problem.retry_after_seconds {
             response.headers_mut().insert(RETRY_AFTER, seconds.into());
         }
+        if self.status == StatusCode::UPGRADE_REQUIRED {
+            // Required by RFC 9110 §15.5.22; there is no other protocol to name.
+            let protocol = HeaderValue::from_static("HTTP/1.1");
+            response.headers_mut().insert(UPGRADE, protocol);
+        }
         response.extensions_mut().insert(ProblemBody(problem));
         response
     }
@@ -188,12 +193,7 @@ pub(super) struct ProblemBody(pub(super) Problem);
 
 /// OpenAI's error envelope of a problem, as one line of JSON. A stream ends with it when its policy has failed.
 pub(super) fn envelope(problem: &Problem) -> String {
-    let error = EnvelopedError {
-        message: &problem.message,
-        r#type: error_type(problem.kind),
-        param: problem.param.as_deref(),
-        code: problem.code.as_deref(),
-    };
+    let error = EnvelopedError::of(problem);
     // Strings always serialise.
     airlock_wire::sse::json(&ErrorResponse { error }).unwrap_or_default()
 }
@@ -244,7 +244,7 @@ fn status(problem: &Problem) -> StatusCode {
 }
 
 /// The error types of OpenAI's API.
-pub(super) fn error_type(kind: ProblemKind) -> &'static str {
+fn error_type(kind: ProblemKind) -> &'static str {
     match kind {
         ProblemKind::InvalidRequest | ProblemKind::Unsupported | ProblemKind::NotFound => {
             "invalid_request_error"
@@ -263,10 +263,22 @@ struct ErrorResponse<'a> {
     error: EnvelopedError<'a>,
 }
 
+/// A problem as OpenAI's APIs describe it.
 #[derive(Serialize)]
-struct EnvelopedError<'a> {
+pub(super) struct EnvelopedError<'a> {
     message: &'a str,
     r#type: &'static str,
     param: Option<&'a str>,
     code: Option<&'a str>,
+}
+
+impl<'a> EnvelopedError<'a> {
+    pub(super) fn of(problem: &'a Problem) -> Self {
+        Self {
+            message: &problem.message,
+            r#type: error_type(problem.kind),
+            param: problem.param.as_deref(),
+            code: problem.code.as_deref(),
+        }
+    }
 }

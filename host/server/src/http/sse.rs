@@ -52,7 +52,7 @@ pub(super) fn body(
     let span = Span::current();
     pieces(exchange, async move |slot| {
         while let Some(piece) = stream.next().await {
-            count(&piece, open.metrics());
+            count(&piece, dialect, open.metrics());
             slot.put(encode(piece, dialect, &span)).await;
         }
     })
@@ -120,13 +120,15 @@ impl HttpBody for PieceBody {
     }
 }
 
-fn count(piece: &StreamPiece, metrics: &RequestMetrics) {
+fn count(piece: &StreamPiece, dialect: Dialect, metrics: &RequestMetrics) {
     let (frames, failed) = match piece {
         StreamPiece::Heartbeat => return,
         StreamPiece::Frames(frames) => (frames.len(), false),
         StreamPiece::Last(frames, failure) => (frames.len(), failure.is_some()),
-        // The error, and the end in some dialects.
-        StreamPiece::Broken(..) => (2, true),
+        StreamPiece::Broken(failure, sequence) => {
+            let events = dialect.stream_error(&failure.problem, *sequence);
+            (events.len(), true)
+        }
     };
     metrics.sent(frames);
     if failed {

@@ -36,6 +36,8 @@ fn a_path_has_its_dialect() {
     let headers = headers.into_iter().collect();
     assert_eq!(Dialect::of("/v1/models", &headers), Dialect::Messages);
     assert_eq!(Dialect::of("/v1/models/a/b", &headers), Dialect::Messages);
+    // A base URL with /v1 once too often.
+    assert_eq!(Dialect::of("/v1/v1/messages", &headers), Dialect::Messages);
     let chat = Dialect::of("/v1/chat/completions", &headers);
     assert_eq!(chat, Dialect::ChatCompletions);
 }
@@ -85,6 +87,20 @@ async fn messages_have_anthropics_envelope() {
             "{body}"
         );
     }
+}
+
+#[tokio::test]
+async fn an_error_of_messages_keeps_its_other_headers() {
+    let mut response = HttpError::forbidden("origin_not_allowed", "No.".to_owned()).into_response();
+    let origin = HeaderValue::from_static("http://localhost:3000");
+    let headers = response.headers_mut();
+    headers.insert("access-control-allow-origin", origin.clone());
+    let response = Dialect::Messages.finish(response, "req_7");
+    assert_eq!(response.headers()["access-control-allow-origin"], origin);
+    assert_eq!(response.headers()["content-type"], "application/json");
+    let body = to_bytes(response.into_body(), 1 << 16).await.unwrap();
+    let body: Value = serde_json::from_slice(&body).unwrap();
+    assert_eq!(body["error"]["type"], "permission_error");
 }
 
 #[test]

@@ -12,7 +12,7 @@ use axum::response::Response;
 
 /// Response headers that a page may read.
 const EXPOSED: HeaderValue = HeaderValue::from_static(
-    "x-request-id, retry-after, openai-processing-ms, x-airlock-ignored, x-airlock-turn, x-airlock-rehearsal",
+    "x-request-id, request-id, retry-after, openai-processing-ms, x-airlock-ignored, x-airlock-turn, x-airlock-rehearsal",
 );
 
 const METHODS: HeaderValue = HeaderValue::from_static("GET, POST, OPTIONS");
