@@ -95,6 +95,9 @@ export const prompt = {
       notes: JSON.stringify({ stream, title }),
       ignored: Object.keys(others),
       rawItems: false,
+      object: undefined,
+      background: undefined,
+      lock: undefined,
     };
     return { tag: "run", val: plan };
   },
@@ -167,7 +170,7 @@ class Reply {
       else if (kind.tag === "usage") this.usage = kind.val;
       else if (kind.tag === "restarted") this.forget(kind.val);
     }
-    return { frames, handoff: undefined, complete: false };
+    return { frames, handoff: undefined, complete: false, head: undefined };
   }
 
   // A comment suffices to keep a silent stream alive.
@@ -215,12 +218,12 @@ class Reply {
     if (failure) {
       const { message, code, param = null } = failure;
       const error = frame({ error: { message, type: "server_error", param, code: code ?? null } });
-      return { frames: reply.notes.stream ? [error, done] : [], body: { tag: "err", val: failure } };
+      return { frames: reply.notes.stream ? [error, done] : [], body: { tag: "err", val: failure }, object: undefined };
     }
     const reason = ending.tag === "incomplete" && ending.val === "content-filter" ? "content_filter" : "length";
     const finishReason = ending.tag === "completed" ? "stop" : reason;
-    if (reply.notes.stream) return { frames: [reply.chunk({}, finishReason), done], body: { tag: "ok", val: "" } };
-    return { frames: [], body: { tag: "ok", val: reply.whole(finishReason) } };
+    if (reply.notes.stream) return { frames: [reply.chunk({}, finishReason), done], body: { tag: "ok", val: "" }, object: undefined };
+    return { frames: [], body: { tag: "ok", val: reply.whole(finishReason) }, object: undefined };
   }
 }
 

@@ -3,7 +3,9 @@
 //! A strategy is one `impl Strategy`, and `impl Strategies` lists those of the policy. The rest of this file exports
 //! the shipped policy's functions. The host does not change.
 
-use airlock_shipped_policy::bindings::airlock::policy::types::{Event, Model, Problem, Request};
+use airlock_shipped_policy::bindings::airlock::policy::types::{
+    Event, Model, Problem, Request, Transport,
+};
 use airlock_shipped_policy::bindings::exports::airlock::policy::{
     admit, manifest, prompt, relay, synthesize, translate,
 };
@@ -152,10 +154,12 @@ mod tests {
             path_parameters: Vec::new(),
             query: Vec::new(),
             seed: String::new(),
+            transport: Transport::Http,
+            loaded: None,
         };
         match airlock_shipped_policy::prompt::render_with(&request, &CritiquePolicy::all())? {
             prompt::Action::Run(plan) => Ok(plan),
-            prompt::Action::Respond(body) => panic!("answered without a turn: {body}"),
+            other => panic!("not a plan: {other:?}"),
         }
     }
 

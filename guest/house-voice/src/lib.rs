@@ -55,7 +55,7 @@ impl prompt::Guest for HouseVoicePolicy {
         // First, so that an invalid request gets the shipped policy's message.
         let mut plan = match airlock_shipped_policy::prompt::render(&request)? {
             prompt::Action::Run(plan) => plan,
-            respond @ prompt::Action::Respond(_) => return Ok(respond),
+            other => return Ok(other),
         };
         if !settings.refuse.is_empty() {
             let text = phrases::last_user_text(&plan);

@@ -1,7 +1,7 @@
 //! Tests of the policy with its own settings.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
-use airlock_shipped_policy::bindings::airlock::policy::types::Attachment;
+use airlock_shipped_policy::bindings::airlock::policy::types::{Attachment, Transport};
 use manifest::Takes;
 
 use super::*;
@@ -24,10 +24,12 @@ fn render(settings: &str, messages: &str) -> Result<prompt::Plan, Problem> {
         path_parameters: Vec::new(),
         query: Vec::new(),
         seed: String::new(),
+        transport: Transport::Http,
+        loaded: None,
     })?;
     match action {
         prompt::Action::Run(plan) => Ok(plan),
-        prompt::Action::Respond(body) => panic!("a plan is expected, not {body}"),
+        other => panic!("a plan is expected, not {other:?}"),
     }
 }
 

@@ -32,7 +32,7 @@ mod tools;
 
 use serde::de::DeserializeSeed;
 
-use crate::bindings::airlock::policy::types::{Problem, Request};
+use crate::bindings::airlock::policy::types::{ImmediateResponse, Problem, Request};
 use crate::bindings::exports::airlock::policy::prompt::Action;
 #[cfg(test)]
 use crate::bindings::exports::airlock::policy::prompt::Plan;
@@ -78,18 +78,27 @@ pub fn render_with(request: &Request, strategies: &[Box<dyn Strategy>]) -> Resul
         }
         (RESPONSES, "POST /v1/responses/input_tokens") => Rendering::new(request, strategies)?
             .with_body::<ResponsesDialect, _>(|body, _| Ok(body.input_tokens()))
-            .map(Action::Respond),
+            .map(respond),
         (MESSAGES, "POST /v1/messages") => Rendering::new(request, strategies)?
             .plan::<MessagesDialect>()
             .map(messages::with_dotted_params)
             .map_err(messages::with_dotted_path),
         (MESSAGES, "POST /v1/messages/count_tokens") => Rendering::new(request, strategies)?
             .with_body::<MessagesDialect, _>(|body, _| body.input_tokens())
-            .map(|tokens| Action::Respond(format!(r#"{{"input_tokens":{tokens}}}"#)))
+            .map(|tokens| respond(format!(r#"{{"input_tokens":{tokens}}}"#)))
             .map_err(messages::with_dotted_path),
         (CHAT | MESSAGES | RESPONSES, route) => Err(unknown_route(&request.dialect, route)),
         (dialect, _) => Err(unknown_dialect(dialect)),
     }
+}
+
+/// Answers with this body.
+fn respond(body: String) -> Action {
+    Action::Respond(ImmediateResponse {
+        body,
+        frames: Vec::new(),
+        changes: Vec::new(),
+    })
 }
 
 /// A request that is rendered, with what its settings say.
@@ -181,6 +190,6 @@ pub(crate) fn planned_with(
 ) -> Result<Plan, Problem> {
     match render_with(request, strategies)? {
         Action::Run(plan) => Ok(plan),
-        Action::Respond(body) => unreachable!("answered without a plan: {body}"),
+        other => unreachable!("not a plan: {other:?}"),
     }
 }

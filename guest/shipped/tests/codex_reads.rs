@@ -9,7 +9,7 @@
 
 use std::borrow::Cow;
 
-use airlock_shipped_policy::bindings::airlock::policy::types::Request;
+use airlock_shipped_policy::bindings::airlock::policy::types::{Request, Transport};
 use airlock_shipped_policy::bindings::exports::airlock::policy::prompt::{Action, Plan};
 use airlock_shipped_policy::{DIALECT, MESSAGES_DIALECT, RESPONSES_DIALECT, prompt};
 use proptest::prelude::*;
@@ -190,10 +190,12 @@ fn render(dialect: &str, body: String) -> Option<Plan> {
         path_parameters: Vec::new(),
         query: Vec::new(),
         seed: String::new(),
+        transport: Transport::Http,
+        loaded: None,
     };
     match prompt::render(&request) {
         Ok(Action::Run(plan)) => Some(plan),
-        Ok(Action::Respond(_)) | Err(_) => None,
+        Ok(_) | Err(_) => None,
     }
 }
 

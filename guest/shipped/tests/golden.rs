@@ -21,7 +21,9 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use airlock_shipped_policy::bindings::airlock::policy::types::{Attachment, Context, Request};
+use airlock_shipped_policy::bindings::airlock::policy::types::{
+    Attachment, Context, Request, Transport,
+};
 use airlock_shipped_policy::bindings::exports::airlock::policy::prompt::{Action, Plan};
 use airlock_shipped_policy::{DIALECT, prompt, translate};
 use serde::Deserialize;
@@ -131,6 +133,8 @@ fn run(case: Case) -> String {
         path_parameters: Vec::new(),
         query: Vec::new(),
         seed: String::new(),
+        transport: Transport::Http,
+        loaded: None,
     });
     let mut out = String::new();
     let plan = match rendered {

@@ -15,7 +15,7 @@ mod show;
 use std::fmt::Write as _;
 use std::path::Path;
 
-use airlock_shipped_policy::bindings::airlock::policy::types::{Context, Request};
+use airlock_shipped_policy::bindings::airlock::policy::types::{Context, Request, Transport};
 use airlock_shipped_policy::bindings::exports::airlock::policy::prompt::{Action, Plan};
 use airlock_shipped_policy::translate::ReplyTranslator;
 use airlock_shipped_policy::{MESSAGES_DIALECT, RESPONSES_DIALECT, prompt};
@@ -152,10 +152,12 @@ fn rendered_as(dialect: &str, body: &Value) -> Plan {
         path_parameters: Vec::new(),
         query: Vec::new(),
         seed: "5eed".to_owned(),
+        transport: Transport::Http,
+        loaded: None,
     };
     match prompt::render(&request).unwrap() {
         Action::Run(plan) => plan,
-        Action::Respond(body) => panic!("{body}"),
+        other => panic!("{other:?}"),
     }
 }
 

@@ -2,7 +2,8 @@
 
 use super::fault::Fault;
 use airlock_types::wit::{
-    Brief, Frame, InputItem, Output, Pattern, Plan, Request, Resume, Tool, Verdict,
+    Action, Brief, Closing, Frame, InputItem, NewObject, ObjectChange, ObjectPlace, Output,
+    Pattern, Plan, Request, Resume, StoredItem, Tool, Verdict,
 };
 
 /// The most briefs of a plan.
@@ -11,14 +12,14 @@ const CANDIDATES: usize = 20;
 /// The most characters of a tool's name, as in the Responses API.
 const TOOL_NAME: usize = 64;
 
-/// The most bytes of the key of a handoff.
+/// The most bytes of the key of a handoff, or of a stored object.
 const KEY_BYTES: usize = 256;
 
 /// The most bytes of a pattern with its event name. It is kept as long as the text continues.
 const PATTERN_BYTES: usize = 4 << 10;
 
 /// Checks the plan of a request.
-pub(super) fn plan(plan: &Plan, request: &Request) -> Result<(), Fault> {
+fn plan(plan: &Plan, request: &Request) -> Result<(), Fault> {
     let count = plan.briefs.len();
     if !(1..=CANDIDATES).contains(&count) {
         return broken(format!("{count} briefs"));
@@ -30,8 +31,74 @@ pub(super) fn plan(plan: &Plan, request: &Request) -> Result<(), Fault> {
     let mut briefs = plan.briefs.iter();
     briefs.try_for_each(|it| brief(it, attachments))?;
     plan.tools.iter().try_for_each(tool)?;
+    plan.object.as_ref().map_or(Ok(()), object)?;
+    let lock = plan.lock.as_ref();
+    lock.map_or(Ok(()), |lock| key(&lock.key))?;
+    let is_stored = |it: &NewObject| it.place == ObjectPlace::Store;
+    if plan.background.is_some() && !plan.object.as_ref().is_some_and(is_stored) {
+        return broken("a background response has no object in the store".to_owned());
+    }
     let resume = plan.resume.as_ref();
     resume.map_or(Ok(()), |it| resumed(it, count, attachments))
+}
+
+/// Checks what the host is to do with a request.
+pub(super) fn action(action: &Action, request: &Request) -> Result<(), Fault> {
+    match action {
+        Action::Run(it) => plan(it, request),
+        Action::Load(keys) => {
+            let mut all = keys.objects.iter().chain(&keys.items);
+            all.try_for_each(|it| key(it))
+        }
+        Action::Respond(response) => {
+            frames(&response.frames)?;
+            response.changes.iter().try_for_each(change)
+        }
+        Action::Follow(position) => key(&position.key),
+        Action::Stop(it) => key(it),
+    }
+}
+
+/// Checks the end of a response.
+pub(super) fn closing(closing: &Closing) -> Result<(), Fault> {
+    if let Some(end) = &closing.object {
+        end.items.iter().try_for_each(item)?;
+        end.append_to.as_deref().map_or(Ok(()), key)?;
+    }
+    frames(&closing.frames)
+}
+
+fn change(change: &ObjectChange) -> Result<(), Fault> {
+    match change {
+        ObjectChange::Put(it) => object(it),
+        ObjectChange::ReplaceHead((it, _)) | ObjectChange::Delete(it) => key(it),
+        ObjectChange::Append((it, items)) => {
+            key(it)?;
+            items.iter().try_for_each(item)
+        }
+        ObjectChange::RemoveItem((it, item)) => key(it).and_then(|()| key(item)),
+    }
+}
+
+fn object(object: &NewObject) -> Result<(), Fault> {
+    key(&object.key)?;
+    key(&object.format)?;
+    object.base.as_deref().map_or(Ok(()), key)?;
+    object.items.iter().try_for_each(item)
+}
+
+fn item(item: &StoredItem) -> Result<(), Fault> {
+    key(&item.id)
+}
+
+/// Checks a key or identifier of stored objects.
+fn key(key: &str) -> Result<(), Fault> {
+    if (1..=KEY_BYTES).contains(&key.len()) {
+        Ok(())
+    } else {
+        let length = key.len();
+        broken(format!("a key of {length} bytes, and not 1 to {KEY_BYTES}"))
+    }
 }
 
 fn tool(tool: &Tool) -> Result<(), Fault> {
@@ -57,7 +124,7 @@ pub(super) fn verdict(verdict: &Verdict, attachments: usize) -> Result<(), Fault
         Verdict::Pick(choice) if choice.extra.as_deref().is_some_and(breaks) => {
             broken("a choice's extra has several lines".to_owned())
         }
-        Verdict::Wait(_) | Verdict::Pick(_) | Verdict::Fail(_) => Ok(()),
+        Verdict::Wait(_) | Verdict::Pick(_) | Verdict::Complete | Verdict::Fail(_) => Ok(()),
     }
 }
 

@@ -15,7 +15,7 @@ use super::sandbox::{Sandbox, SandboxLimits};
 use super::world::{self, Exports, World};
 use crate::config::SandboxConfig;
 use airlock_types::wit::{
-    Action, Admission, Context, Ending, Event, EventKind, Load, Request, Text,
+    Action, Admission, Context, Ending, Event, EventKind, Load, Request, Text, Transport,
 };
 
 /// The fuel of each call, more than any burns.
@@ -181,6 +181,8 @@ fn request(bytes: usize) -> Request {
         path_parameters: Vec::new(),
         query: Vec::new(),
         seed: String::new(),
+        transport: Transport::Http,
+        loaded: None,
     }
 }
 

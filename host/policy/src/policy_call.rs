@@ -8,8 +8,8 @@ use tokio::sync::mpsc;
 
 use airlock_types::events;
 use airlock_types::wit::{
-    Action, Admission, Closing, Context, Ending, Event, Frame, Load, Outcome, Output, Plan,
-    Problem, Request, Verdict,
+    Action, Admission, Closing, Context, Ending, Event, Frame, Load, Loaded, ObjectChange, Outcome,
+    Output, Plan, Problem, Request, StoredItem, Verdict,
 };
 
 /// The most calls that wait for an observer.
@@ -49,8 +49,8 @@ pub enum PolicyCall {
 pub enum CallResult {
     /// `render` returned a plan.
     Plan(Box<Plan>),
-    /// `render` answered without a turn.
-    Body(String),
+    /// `render` returned another action than a plan.
+    Action(Box<Action>),
     /// `render` refused the request.
     Refused(Problem),
     /// `decide` returned.
@@ -89,7 +89,7 @@ impl PolicyCall {
         let length =
             |outcome: &Outcome| -> usize { outcome.messages.iter().map(|it| it.text.len()).sum() };
         match self {
-            Self::Render(request) => request.body.len(),
+            Self::Render(request) => request.body.len() + loaded_bytes(request.loaded.as_ref()),
             Self::Feed(batch) => batch.iter().map(|event| events::cost(&event.kind)).sum(),
             Self::Settle(_, outcome, _) | Self::Judged(outcome, _) => length(outcome),
             Self::Open(context) | Self::Convene(context, _) => context.notes.len(),
@@ -114,7 +114,7 @@ impl CallResult {
                     handoff.key = handoff.key.take().map(|_| String::new());
                 }
             }
-            Self::Body(_)
+            Self::Action(_)
             | Self::Refused(_)
             | Self::Admission(_)
             | Self::Ready
@@ -130,8 +130,11 @@ impl CallResult {
         match self {
             Self::Output(output) => &output.frames,
             Self::Closing(closing) => &closing.frames,
+            Self::Action(action) => match action.as_ref() {
+                Action::Respond(response) => &response.frames,
+                Action::Load(_) | Action::Run(_) | Action::Follow(_) | Action::Stop(_) => &[],
+            },
             Self::Plan(_)
-            | Self::Body(_)
             | Self::Refused(_)
             | Self::Admission(_)
             | Self::Ready
@@ -146,7 +149,12 @@ impl CallResult {
         frames
             + match self {
                 Self::Plan(plan) => plan.history.iter().map(String::len).sum(),
-                Self::Body(body) => body.len(),
+                Self::Action(action) => match action.as_ref() {
+                    Action::Respond(response) => {
+                        response.body.len() + change_bytes(&response.changes)
+                    }
+                    _ => 64,
+                },
                 Self::Closing(closing) => closing.body.as_ref().map_or(0, String::len),
                 Self::Refused(_)
                 | Self::Admission(_)
@@ -162,7 +170,7 @@ impl From<&Result<Action, Problem>> for CallResult {
     fn from(rendered: &Result<Action, Problem>) -> Self {
         match rendered {
             Ok(Action::Run(plan)) => Self::Plan(Box::new(plan.clone())),
-            Ok(Action::Respond(body)) => Self::Body(body.clone()),
+            Ok(action) => Self::Action(Box::new(action.clone())),
             Err(problem) => Self::Refused(problem.clone()),
         }
     }
@@ -196,6 +204,33 @@ impl From<&Verdict> for CallResult {
     fn from(verdict: &Verdict) -> Self {
         Self::Verdict(verdict.clone())
     }
+}
+
+/// The bytes of loaded objects and items.
+pub(super) fn loaded_bytes(loaded: Option<&Loaded>) -> usize {
+    let Some(Loaded { objects, items }) = loaded else {
+        return 0;
+    };
+    let of_objects = objects
+        .iter()
+        .map(|object| object.head.len() + item_bytes(&object.items));
+    of_objects.sum::<usize>() + item_bytes(items)
+}
+
+fn item_bytes(items: &[StoredItem]) -> usize {
+    let bytes = |item: &StoredItem| item.id.len() + item.text.len();
+    items.iter().map(bytes).sum()
+}
+
+/// The bytes of changes to stored objects.
+pub(super) fn change_bytes(changes: &[ObjectChange]) -> usize {
+    let bytes = |change: &ObjectChange| match change {
+        ObjectChange::Put(object) => object.head.len() + item_bytes(&object.items),
+        ObjectChange::ReplaceHead((_, head)) => head.len(),
+        ObjectChange::Append((_, items)) => item_bytes(items),
+        ObjectChange::RemoveItem(_) | ObjectChange::Delete(_) => 64,
+    };
+    changes.iter().map(bytes).sum()
 }
 
 /// A call and its result, shared by all observers.

@@ -21,7 +21,7 @@ use super::world::{self, World};
 use crate::config::PolicyConfig;
 use airlock_metrics::ReleaseMetrics;
 use airlock_types::failure::Failure;
-use airlock_types::wit::{ProblemKind, Request};
+use airlock_types::wit::{ProblemKind, Request, Transport};
 
 /// The dialect that every policy supports.
 const CHAT_COMPLETIONS: &str = "chat-completions";
@@ -185,6 +185,8 @@ impl Release {
             path_parameters: Vec::new(),
             query: Vec::new(),
             seed: String::new(),
+            transport: Transport::Http,
+            loaded: None,
         };
         let name = || self.about().name.clone();
         let failed = |detail: String| LoadError::Failed {

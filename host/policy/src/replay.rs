@@ -61,12 +61,12 @@ impl Replay {
                     .settings()
                     .clone_into(&mut request.settings);
                 match session.render(&request).await {
-                    Ok(Action::Respond(body)) => CallResult::Body(body),
                     Ok(Action::Run(plan)) => {
                         plan.notes.clone_into(&mut self.notes);
                         self.relays = plan.streaming && plan.briefs.len() == 1;
                         CallResult::Plan(Box::new(plan))
                     }
+                    Ok(action) => CallResult::Action(Box::new(action)),
                     Err(Failure { problem, cause }) => match cause {
                         // Only a fault has a cause here.
                         Some(cause) => CallResult::Fault(cause.to_string()),

@@ -11,7 +11,7 @@ use super::answer_size::AnswerSize;
 use super::contract;
 use super::fault::Fault;
 use super::health::Client;
-use super::policy_call::{Observer, PolicyCall};
+use super::policy_call::{Observer, PolicyCall, change_bytes, loaded_bytes};
 use super::relay::Relay;
 use super::release::Release;
 use super::request_size;
@@ -22,8 +22,8 @@ use airlock_metrics::CallPurpose;
 use airlock_types::events;
 use airlock_types::failure::Failure;
 use airlock_types::wit::{
-    Action, Admission, Closing, Context, Description, Ending, Event, Frame, Load, Model, Outcome,
-    Output, Request, Verdict,
+    Action, Admission, Closing, Context, Description, Ending, Event, Frame, Load, Model, ObjectEnd,
+    Outcome, Output, Request, Verdict,
 };
 
 /// An instance of a policy for one request.
@@ -152,18 +152,21 @@ impl Session {
         self.count_fault(described)
     }
 
-    /// Renders the request into a plan, or an answer without a turn.
+    /// Renders the request into an action. After `load` and `stop` it is rendered again.
     ///
     /// # Errors
     /// The policy refused the request or failed; `request_too_large` if it ran out of time or memory over a large request.
     pub async fn render(&mut self, request: &Request) -> Result<Action, Failure> {
         self.attachments = request.attachments.len();
-        self.answer_size.begin(request.body.len());
+        let loaded = loaded_bytes(request.loaded.as_ref());
+        self.answer_size.begin(request.body.len() + loaded);
         let rendered = call!(self, render(request)).and_then(|rendered| {
-            match &rendered {
-                Ok(Action::Run(plan)) => contract::plan(plan, request)?,
-                Ok(Action::Respond(body)) => self.give_out(&[], 0, body.len())?,
-                Err(_) => {}
+            if let Ok(action) = &rendered {
+                contract::action(action, request)?;
+            }
+            if let Ok(Action::Respond(response)) = &rendered {
+                let written = response.body.len() + change_bytes(&response.changes);
+                self.give_out(&response.frames, 0, written)?;
             }
             Ok(rendered)
         });
@@ -253,6 +256,7 @@ impl Session {
             frames,
             handoff: None,
             complete: false,
+            head: None,
         });
         self.record(output, || {
             let mut joined = events.to_vec();
@@ -276,8 +280,9 @@ impl Session {
         let rest = self.relay.rest();
         self.report(reply, &rest).await?;
         let closing = call!(self, finish(reply, ending)).and_then(|closing| {
-            contract::frames(&closing.frames)?;
+            contract::closing(&closing)?;
             let body = closing.body.as_ref().map_or(0, String::len);
+            let body = body + closing.object.as_ref().map_or(0, end_bytes);
             self.give_out(&closing.frames, 1, body)?;
             Ok(closing)
         });
@@ -295,6 +300,7 @@ impl Session {
                 frames,
                 handoff: None,
                 complete: false,
+                head: None,
             })
         });
         self.record(output, || PolicyCall::KeepAlive)
@@ -365,6 +371,12 @@ impl Session {
         let allowance = self.release.allowance();
         self.answer_size.send(frames, events, body, allowance)
     }
+}
+
+/// The bytes of the end of a stored object.
+fn end_bytes(end: &ObjectEnd) -> usize {
+    let items = end.items.iter().map(|item| item.text.len());
+    end.head.len() + items.sum::<usize>()
 }
 
 /// A mistake of the host, reported as a fault so that the request fails.

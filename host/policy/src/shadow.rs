@@ -14,6 +14,7 @@ use super::release::Release;
 use super::replay::Replay;
 use super::session::Session;
 use airlock_base::task::Tasks;
+use airlock_types::wit::Action;
 
 /// The most requests that are followed at once. Others are passed over.
 const FOLLOWED: usize = 32;
@@ -165,13 +166,15 @@ impl Shadow {
 
 /// Whether the request ends with this call.
 fn is_last(recorded: &RecordedCall) -> bool {
+    if let CallResult::Action(action) = recorded.result() {
+        return !matches!(action.as_ref(), Action::Load(_) | Action::Stop(_));
+    }
     matches!(
         (recorded.call(), recorded.result()),
         (PolicyCall::Finish(_), _)
             | (
                 _,
-                CallResult::Body(_)
-                    | CallResult::Refused(_)
+                CallResult::Refused(_)
                     | CallResult::Admission(airlock_types::wit::Admission::Refuse(_))
             )
     )

@@ -4,7 +4,7 @@
 use std::io::Write as _;
 
 use crate::config::{PolicyConfig, SandboxConfig};
-use airlock_types::wit::{Context, Ending, Event, EventKind, Load, Request, Text};
+use airlock_types::wit::{Context, Ending, Event, EventKind, Load, Request, Text, Transport};
 
 use crate::cache::Cache;
 use crate::release::{About, LoadError, digest};
@@ -128,6 +128,8 @@ pub fn tape(pieces: &[&str]) -> Tape {
         path_parameters: Vec::new(),
         query: Vec::new(),
         seed: String::new(),
+        transport: Transport::Http,
+        loaded: None,
     };
     let context = Context {
         id: "req_1".to_owned(),

@@ -8,7 +8,7 @@ use super::release::Release;
 use super::replay::Replay;
 use airlock_types::wit::{
     Admission, Closing, Context, Ending, Event, Load, Outcome, Problem, ProblemKind, Request,
-    Verdict,
+    Transport, Verdict,
 };
 
 /// The dialect of all trials: that of the gateway's routes.
@@ -117,9 +117,9 @@ impl TrialRun<'_, '_> {
         let render = PolicyCall::Render(request(&self.trial.body));
         let plan = match self.call(render).await? {
             CallResult::Plan(plan) => plan,
-            CallResult::Body(_) => return Ok(TrialOutcome::Answered),
+            CallResult::Action(_) => return Ok(TrialOutcome::Answered),
             CallResult::Refused(problem) => return refused(problem),
-            _ => return Err("render: neither a plan, an answer nor a refusal".to_owned()),
+            _ => return Err("render: neither an action nor a refusal".to_owned()),
         };
         let turns = u32::try_from(plan.briefs.len()).unwrap_or(u32::MAX);
         if let Some(problem) = self.admit(turns).await? {
@@ -253,7 +253,11 @@ fn check_last_verdict(last: &CallResult, candidates: u32, adverse: bool) -> Resu
         Verdict::Show(_) | Verdict::Consult(_) if adverse => {
             Err("the panel requests turns without end".to_owned())
         }
-        Verdict::Pick(_) | Verdict::Fail(_) | Verdict::Show(_) | Verdict::Consult(_) => Ok(()),
+        Verdict::Pick(_)
+        | Verdict::Complete
+        | Verdict::Fail(_)
+        | Verdict::Show(_)
+        | Verdict::Consult(_) => Ok(()),
     }
 }
 
@@ -283,6 +287,8 @@ pub fn request(body: &str) -> Request {
         path_parameters: Vec::new(),
         query: Vec::new(),
         seed: String::new(),
+        transport: Transport::Http,
+        loaded: None,
     }
 }
 

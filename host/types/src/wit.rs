@@ -19,15 +19,17 @@ mod generated {
 }
 
 pub use generated::newest::airlock::policy::types::{
-    Attachment, Brief, Choice, Context, Ending, Event, EventKind, InputItem, Model, Notification,
-    Phase, Problem, ProblemKind, Reasoning, Request, Selection, Shortfall, Text, Tool, Usage,
+    Attachment, Brief, Choice, Context, Ending, Event, EventKind, Frame, ImmediateResponse,
+    InputItem, Loaded, LogPosition, Model, NewObject, Notification, ObjectChange, ObjectEnd,
+    ObjectKeys, ObjectLock, ObjectPlace, ObjectStatus, Phase, Problem, ProblemKind, Reasoning,
+    Request, Selection, Shortfall, StoredItem, StoredObject, Text, Tool, Transport, Usage,
 };
 pub use generated::newest::exports::airlock::policy::admit::{Admission, Load};
 pub use generated::newest::exports::airlock::policy::manifest::{Description, Setting, Takes};
 pub use generated::newest::exports::airlock::policy::prompt::{Action, Plan, Resume, ToolResult};
 pub use generated::newest::exports::airlock::policy::relay::Pattern;
 pub use generated::newest::exports::airlock::policy::synthesize::{Message, Outcome, Verdict};
-pub use generated::newest::exports::airlock::policy::translate::{Closing, Frame, Handoff, Output};
+pub use generated::newest::exports::airlock::policy::translate::{Closing, Handoff, Output};
 
 /// All types of the interface `types`, which the bindings of other versions refer to.
 pub use generated::newest::airlock::policy::types;
@@ -37,7 +39,7 @@ impl Action {
     pub fn plan(self) -> Option<Plan> {
         match self {
             Self::Run(plan) => Some(plan),
-            Self::Respond(_) => None,
+            Self::Load(_) | Self::Respond(_) | Self::Follow(_) | Self::Stop(_) => None,
         }
     }
 }

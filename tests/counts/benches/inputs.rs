@@ -1,7 +1,7 @@
 //! The inputs of the measured functions.
 
 use airlock_shipped_policy::bindings::airlock::policy::types::{
-    Context, Event, EventKind, Request, Text,
+    Context, Event, EventKind, Request, Text, Transport,
 };
 use airlock_shipped_policy::bindings::exports::airlock::policy::prompt::{Action, Plan};
 use airlock_shipped_policy::prompt;
@@ -44,6 +44,8 @@ pub(crate) fn request(bytes: usize) -> Request {
         path_parameters: Vec::new(),
         query: Vec::new(),
         seed: String::new(),
+        transport: Transport::Http,
+        loaded: None,
     };
     prompt::render(&request).unwrap();
     request

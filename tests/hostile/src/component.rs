@@ -47,7 +47,7 @@ impl prompt::Guest for Hostile {
         }
         let mut plan = match airlock_shipped_policy::prompt::render(&request)? {
             prompt::Action::Run(plan) => plan,
-            respond @ prompt::Action::Respond(_) => return Ok(respond),
+            other => return Ok(other),
         };
         if smuggle(&request.body, "history") {
             plan.history.push(SMUGGLED.to_owned());

@@ -146,6 +146,12 @@ pub(crate) fn render(request: &Request) -> Result<(Plan, Option<Instruction>), P
         notes: notes.to_text(),
         ignored: Vec::new(),
         raw_items: false,
+        #[cfg(not(feature = "earlier"))]
+        object: None,
+        #[cfg(not(feature = "earlier"))]
+        background: None,
+        #[cfg(not(feature = "earlier"))]
+        lock: None,
     };
     Ok((plan, instruction))
 }

@@ -64,6 +64,8 @@ impl GuestReply for Reply {
             frames,
             handoff: None,
             complete: false,
+            #[cfg(not(feature = "earlier"))]
+            head: None,
         }
     }
 
@@ -171,12 +173,16 @@ impl State {
             (Ok(reason), true) => Closing {
                 frames: vec![self.heading.end(reason), dialect::done()],
                 body: Ok(String::new()),
+                #[cfg(not(feature = "earlier"))]
+                object: None,
             },
             (Ok(reason), false) => Closing {
                 frames: Vec::new(),
                 body: Ok(self
                     .heading
                     .whole(&texts.collect::<String>(), reason, self.usage)),
+                #[cfg(not(feature = "earlier"))]
+                object: None,
             },
             (Err(problem), streaming) => Closing {
                 frames: if streaming {
@@ -185,6 +191,8 @@ impl State {
                     Vec::new()
                 },
                 body: Err(problem),
+                #[cfg(not(feature = "earlier"))]
+                object: None,
             },
         }
     }

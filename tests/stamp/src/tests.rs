@@ -2,7 +2,7 @@
 #![allow(clippy::panic, clippy::unwrap_used, reason = "tests")]
 
 use bindings::airlock::policy::types::{
-    Choice, Context, Ending, Event, EventKind, InputItem, Request, Text,
+    Choice, Context, Ending, Event, EventKind, InputItem, Request, Text, Transport,
 };
 use bindings::exports::airlock::policy::synthesize::{GuestPanel, Message, Outcome, Verdict};
 use bindings::exports::airlock::policy::translate::{Frame, GuestReply};
@@ -24,6 +24,8 @@ fn request(body: &Value, settings: &str) -> Request {
         path_parameters: Vec::new(),
         query: Vec::new(),
         seed: String::new(),
+        transport: Transport::Http,
+        loaded: None,
     }
 }
 

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use airlock_shipped_policy::bindings::airlock::policy::types::{
-    Choice, Notification, ProblemKind, Request,
+    Choice, Notification, ProblemKind, Request, Transport,
 };
 use airlock_shipped_policy::bindings::exports::airlock::policy::prompt::Action;
 
@@ -27,6 +27,8 @@ fn reply(members: &str) -> RedactingTranslator {
         path_parameters: Vec::new(),
         query: Vec::new(),
         seed: String::new(),
+        transport: Transport::Http,
+        loaded: None,
     };
     let Action::Run(plan) = airlock_shipped_policy::prompt::render(&request).unwrap() else {
         panic!("a chat completion needs a turn");

@@ -9,7 +9,7 @@
 
 use super::*;
 use crate::DIALECT;
-use crate::bindings::airlock::policy::types::{Attachment, ProblemKind};
+use crate::bindings::airlock::policy::types::{Attachment, ProblemKind, Transport};
 
 /// A body that exercises every shape.
 const RICH: &str = r#"{"model":"gpt-5.5","stream":true,"stream_options":{"include_usage":true,"include_candidates":false,"x":1},
@@ -41,6 +41,8 @@ fn request(body: &str) -> Request {
         path_parameters: Vec::new(),
         query: Vec::new(),
         seed: String::new(),
+        transport: Transport::Http,
+        loaded: None,
     }
 }
 

@@ -315,6 +315,7 @@ impl AnswerOutput {
         Closing {
             frames: Vec::new(),
             body,
+            object: None,
         }
     }
 }

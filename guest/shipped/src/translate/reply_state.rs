@@ -83,6 +83,7 @@ impl ReplyState {
             frames: self.output.end_batch(),
             handoff,
             complete: self.output.has_stopped(),
+            head: None,
         }
     }
 

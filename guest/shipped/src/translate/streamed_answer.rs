@@ -172,6 +172,7 @@ impl StreamedAnswer {
         Closing {
             frames: self.frames,
             body,
+            object: None,
         }
     }
 

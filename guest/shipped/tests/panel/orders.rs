@@ -150,7 +150,7 @@ impl Seen<'_> {
         let answers = self.with(CandidateOutcome::Answers);
         let truncated = self.with(CandidateOutcome::IsTruncated);
         let fits = match verdict {
-            Verdict::Wait(_) => false,
+            Verdict::Wait(_) | Verdict::Complete => false,
             Verdict::Fail(_) => answers.is_empty() && truncated.is_empty(),
             Verdict::Show(_) => answers.len() > 1 && self.run.strategy == "merge",
             Verdict::Consult(_) => answers.len() > 1 && self.run.strategy == "judge",

@@ -10,7 +10,7 @@ use super::*;
 use airlock_metrics::CallPurpose;
 use airlock_policy::config::{PolicyConfig, SandboxConfig};
 use airlock_policy::{EMBEDDED, Engine, Fault, Release, ReleaseOptions};
-use airlock_types::wit::{Context, Event, EventKind, Load, Request, Text};
+use airlock_types::wit::{Context, Event, EventKind, Load, Request, Text, Transport};
 
 const BASE: Part<'_> = Part {
     name: "the shipped policy",
@@ -64,6 +64,8 @@ fn request() -> Request {
         path_parameters: Vec::new(),
         query: Vec::new(),
         seed: String::new(),
+        transport: Transport::Http,
+        loaded: None,
     }
 }
 

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use super::*;
-use airlock_types::wit::{Attachment, Choice, Handoff, ToolResult};
+use airlock_types::wit::{Attachment, Choice, Handoff, ToolResult, Transport};
 
 fn frame(event: Option<&str>, data: &str) -> Frame {
     Frame {
@@ -37,6 +37,9 @@ fn plan_with(briefs: Vec<Brief>) -> Plan {
         notes: String::new(),
         ignored: Vec::new(),
         raw_items: false,
+        object: None,
+        background: None,
+        lock: None,
     }
 }
 
@@ -59,6 +62,8 @@ fn request(attachments: usize, nested: bool) -> Request {
         path_parameters: Vec::new(),
         query: Vec::new(),
         seed: String::new(),
+        transport: Transport::Http,
+        loaded: None,
     }
 }
 
@@ -227,6 +232,7 @@ fn a_key_is_bounded() {
             frames,
             handoff: Some(handoff),
             complete: false,
+            head: None,
         })
     };
     handed(KEY_BYTES).unwrap();

@@ -1,6 +1,7 @@
 //! Requests and faults of a release.
 
 use super::*;
+use airlock_types::wit::Transport;
 
 fn lately(requests: u64, faults: u64, clients: u64) -> RecentCounts {
     RecentCounts {
@@ -23,6 +24,8 @@ fn request(bytes: usize) -> Request {
         path_parameters: Vec::new(),
         query: Vec::new(),
         seed: String::new(),
+        transport: Transport::Http,
+        loaded: None,
     }
 }
 

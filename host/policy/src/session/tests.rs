@@ -19,7 +19,7 @@ use super::*;
 use crate::config::SandboxConfig;
 use crate::testing::hostile;
 use airlock_base::task::Tasks;
-use airlock_types::wit::{EventKind, InputItem, Plan, ProblemKind, Text, Usage};
+use airlock_types::wit::{EventKind, InputItem, Plan, ProblemKind, Text, Transport, Usage};
 
 const MEMORY: usize = 32 << 20;
 
@@ -59,6 +59,8 @@ fn request(body: &str) -> Request {
         path_parameters: Vec::new(),
         query: Vec::new(),
         seed: String::new(),
+        transport: Transport::Http,
+        loaded: None,
     }
 }
 

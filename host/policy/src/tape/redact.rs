@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::json::{JsonScalar, JsonString, scan};
 use crate::policy_call::PolicyCall;
 use airlock_base::secrets;
-use airlock_types::wit::{Ending, EventKind, Outcome, Problem};
+use airlock_types::wit::{Ending, EventKind, Loaded, Outcome, Problem};
 
 /// The most levels of JSON within strings of JSON that are read.
 const DEPTH: usize = 4;
@@ -244,6 +244,9 @@ fn for_each_text(calls: &mut [PolicyCall], visit: &mut dyn FnMut(TextKind, &mut 
                 for value in &mut request.path_parameters {
                     visit(TextKind::Text, value);
                 }
+                for text in request.loaded.iter_mut().flat_map(loaded_texts) {
+                    visit(TextKind::Json, text);
+                }
             }
             PolicyCall::Feed(events) => {
                 for event in events {
@@ -267,6 +270,16 @@ fn for_each_text(calls: &mut [PolicyCall], visit: &mut dyn FnMut(TextKind, &mut 
             | PolicyCall::Wake(_) => {}
         }
     }
+}
+
+/// The texts of stored objects and items.
+fn loaded_texts(loaded: &mut Loaded) -> impl Iterator<Item = &mut String> {
+    let Loaded { objects, items } = loaded;
+    let of_objects = objects.iter_mut().flat_map(|object| {
+        let items = object.items.iter_mut().map(|item| &mut item.text);
+        std::iter::once(&mut object.head).chain(items)
+    });
+    of_objects.chain(items.iter_mut().map(|item| &mut item.text))
 }
 
 fn visit_event(

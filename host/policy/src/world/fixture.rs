@@ -11,8 +11,9 @@ use super::{Call, Exports, StoreMut, World};
 use crate::sandbox::Sandbox;
 use airlock_types::wit::exports::relay;
 use airlock_types::wit::{
-    Action, Admission, Closing, Context, Description, Ending, Event, Frame, Handoff, Load, Message,
-    Model, Outcome, Output, Pattern, Plan, Problem, Request, Resume, ToolResult, Verdict,
+    Action, Admission, Closing, Context, Description, Ending, Event, Frame, Handoff,
+    ImmediateResponse, Load, Message, Model, Outcome, Output, Pattern, Plan, Problem, Request,
+    Resume, ToolResult, Verdict,
 };
 use wasmtime::component::{self, InstancePre, ResourceAny};
 
@@ -77,7 +78,11 @@ impl From<prompt::Action> for Action {
     fn from(action: prompt::Action) -> Self {
         match action {
             prompt::Action::Run(plan) => Self::Run(plan.into()),
-            prompt::Action::Respond(body) => Self::Respond(body),
+            prompt::Action::Respond(body) => Self::Respond(ImmediateResponse {
+                body,
+                frames: Vec::new(),
+                changes: Vec::new(),
+            }),
         }
     }
 }
@@ -95,6 +100,9 @@ impl From<prompt::Plan> for Plan {
             notes: plan.notes,
             ignored: plan.ignored,
             raw_items: plan.raw_items,
+            object: None,
+            background: None,
+            lock: None,
         }
     }
 }
@@ -131,6 +139,7 @@ impl From<translate::Output> for Output {
                 key: handoff.key,
             }),
             complete: output.complete,
+            head: None,
         }
     }
 }
@@ -140,6 +149,7 @@ impl From<translate::Closing> for Closing {
         Self {
             frames: closing.frames.into_iter().map(Into::into).collect(),
             body: closing.body,
+            object: None,
         }
     }
 }

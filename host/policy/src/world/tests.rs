@@ -5,7 +5,7 @@
 use airlock_test_components::{EARLIER_STAMP, STAMP};
 use airlock_types::wit::{
     Admission, Context, Ending, Event, EventKind, Load, Message, Model, Outcome, Request, Text,
-    Verdict,
+    Transport, Verdict,
 };
 use sha2::{Digest as _, Sha256};
 
@@ -29,7 +29,7 @@ fn a_frozen_version_does_not_change() {
     let digest: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
     assert_eq!(
         digest,
-        "03d13a44883795ce034f48949a16cc2d80e464295bbd633e6b491cd0f6275193"
+        "b716ecf94ea9b86bb292e0ce7d20315b21021c883188589de8227d7443473b0f"
     );
 }
 
@@ -87,6 +87,8 @@ async fn run(release: &Release) -> String {
         path_parameters: Vec::new(),
         query: Vec::new(),
         seed: String::new(),
+        transport: Transport::Http,
+        loaded: None,
     };
     let plan = session.render(&request).await.unwrap().plan().unwrap();
     assert_eq!(plan.briefs.len(), 2);

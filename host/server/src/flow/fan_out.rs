@@ -263,6 +263,7 @@ impl FanOut {
                 return self.start(source, brief, turns, pending).map(|()| None);
             }
             Verdict::Pick(choice) => self.pick(choice, pending)?,
+            Verdict::Complete => Ending::Completed,
             Verdict::Fail(problem) => Ending::Failed(problem),
             Verdict::Wait(_) => return Ok(None),
         };

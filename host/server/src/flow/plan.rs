@@ -17,7 +17,7 @@ use airlock_policy::request_size::BodyLimits;
 use airlock_policy::{Chosen, Session};
 use airlock_types::failure::Failure;
 use airlock_types::offload::{LARGE, offload};
-use airlock_types::wit::{Action, Plan, ProblemKind, Request};
+use airlock_types::wit::{Action, Plan, ProblemKind, Request, Transport};
 
 /// A request that was received completely. Its body is UTF-8 within the size limit, and not yet decoded as JSON.
 pub struct ParsedRequest {
@@ -103,6 +103,8 @@ impl Flow {
             path_parameters: request.route.path_parameters,
             query: request.route.query,
             seed: uuid::Uuid::new_v4().simple().to_string(),
+            transport: Transport::Http,
+            loaded: None,
         };
         let bytes = request.body.len();
         if let Some(shadow) = shadow {
@@ -178,7 +180,15 @@ async fn render(
     let before = session.memory_bytes();
     let mut plan = match session.render(&request).await? {
         Action::Run(plan) => plan,
-        Action::Respond(body) => return Ok(RenderedRequest::Answered(body)),
+        Action::Respond(response) => return Ok(RenderedRequest::Answered(response.body)),
+        Action::Load(_) | Action::Follow(_) | Action::Stop(_) => {
+            let message = "The policy uses stored objects, which this gateway does not have.";
+            return Err(Failure::new(
+                ProblemKind::Internal,
+                "policy_failed",
+                message,
+            ));
+        }
     };
     // The plan has its text now.
     drop(take(&mut request.body));

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use airlock_shipped_policy::bindings::airlock::policy::types::{
-    Context, Ending, Event, InputItem, Request,
+    Context, Ending, Event, InputItem, Request, Transport,
 };
 use airlock_shipped_policy::bindings::exports::airlock::policy::prompt::Action;
 use airlock_shipped_policy::bindings::exports::airlock::policy::translate::Frame;
@@ -27,6 +27,8 @@ macro_rules! request {
             path_parameters: Vec::new(),
             query: Vec::new(),
             seed: String::new(),
+            transport: Transport::Http,
+            loaded: None,
         }
     };
 }

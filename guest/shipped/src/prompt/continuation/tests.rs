@@ -5,7 +5,7 @@
 use serde_json::{Value, json};
 
 use crate::DIALECT;
-use crate::bindings::airlock::policy::types::{Attachment, Request};
+use crate::bindings::airlock::policy::types::{Attachment, Request, Transport};
 use crate::bindings::exports::airlock::policy::prompt::Plan;
 use crate::notes::PlanNotes;
 use crate::prompt::planned;
@@ -87,6 +87,8 @@ fn plan_with(body: &Value, digests: [&str; 2]) -> Plan {
         path_parameters: Vec::new(),
         query: Vec::new(),
         seed: String::new(),
+        transport: Transport::Http,
+        loaded: None,
     };
     planned(&request).unwrap_or_else(|problem| panic!("{}: {body}", problem.message))
 }

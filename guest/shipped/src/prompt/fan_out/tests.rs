@@ -7,7 +7,7 @@ mod strategies;
 
 use super::*;
 use crate::DIALECT;
-use crate::bindings::airlock::policy::types::Request;
+use crate::bindings::airlock::policy::types::{Request, Transport};
 use crate::bindings::exports::airlock::policy::prompt::Plan;
 use crate::notes::{PlanNotes, Structure};
 use crate::prompt::{planned, planned_with};
@@ -28,6 +28,8 @@ fn request(fields: &str, settings: &str) -> Request {
         path_parameters: Vec::new(),
         query: Vec::new(),
         seed: String::new(),
+        transport: Transport::Http,
+        loaded: None,
     }
 }
 

@@ -15,7 +15,7 @@ mod refused;
 use serde_json::{Value, json};
 
 use crate::MESSAGES_DIALECT;
-use crate::bindings::airlock::policy::types::{Attachment, Problem, Request};
+use crate::bindings::airlock::policy::types::{Attachment, Problem, Request, Transport};
 use crate::bindings::exports::airlock::policy::prompt::{Action, Plan};
 use crate::notes::{DialectNotes, PlanNotes};
 use crate::prompt::{planned, render};
@@ -39,6 +39,8 @@ fn request(body: &str) -> Request {
         path_parameters: Vec::new(),
         query: Vec::new(),
         seed: String::new(),
+        transport: Transport::Http,
+        loaded: None,
     }
 }
 
@@ -101,7 +103,7 @@ fn count(body: &Value) -> u64 {
     let Ok(Action::Respond(response)) = render(&counted) else {
         panic!("no response to {body}");
     };
-    let response: Value = serde_json::from_str(&response).unwrap();
+    let response: Value = serde_json::from_str(&response.body).unwrap();
     assert_eq!(response.as_object().unwrap().len(), 1);
     response["input_tokens"].as_u64().unwrap()
 }

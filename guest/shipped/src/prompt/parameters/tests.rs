@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use super::*;
-use crate::bindings::airlock::policy::types::{Problem, ProblemKind, Request};
+use crate::bindings::airlock::policy::types::{Problem, ProblemKind, Request, Transport};
 use crate::bindings::exports::airlock::policy::prompt::Plan;
 
 /// One value of each type, and of each size that a range may distinguish.
@@ -93,6 +93,8 @@ impl Documented {
             path_parameters: Vec::new(),
             query: Vec::new(),
             seed: String::new(),
+            transport: Transport::Http,
+            loaded: None,
         })
     }
 

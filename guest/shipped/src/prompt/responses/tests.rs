@@ -14,7 +14,9 @@ mod resumed;
 use serde_json::Value;
 
 use crate::RESPONSES_DIALECT;
-use crate::bindings::airlock::policy::types::{Attachment, Problem, ProblemKind, Request};
+use crate::bindings::airlock::policy::types::{
+    Attachment, Problem, ProblemKind, Request, Transport,
+};
 use crate::bindings::exports::airlock::policy::prompt::Plan;
 use crate::notes::{DialectNotes, PlanNotes, ResponsesNotes};
 use crate::prompt::planned;
@@ -55,6 +57,8 @@ fn request(body: &str) -> Request {
         path_parameters: Vec::new(),
         query: Vec::new(),
         seed: String::new(),
+        transport: Transport::Http,
+        loaded: None,
     }
 }
 

@@ -13,7 +13,10 @@ impl Guest for Policy {
         // The shipped plan has tools, images, formats, efforts and fan-outs.
         Ok(match shipped::render(&request)? {
             shipped::Action::Run(plan) => Action::Run(with_house_rule(plan)),
-            shipped::Action::Respond(body) => Action::Respond(body),
+            shipped::Action::Load(keys) => Action::Load(keys),
+            shipped::Action::Respond(response) => Action::Respond(response),
+            shipped::Action::Follow(position) => Action::Follow(position),
+            shipped::Action::Stop(key) => Action::Stop(key),
         })
     }
 }
@@ -51,6 +54,9 @@ fn exported(plan: shipped::Plan) -> Plan {
         notes: plan.notes,
         ignored: plan.ignored,
         raw_items: plan.raw_items,
+        object: plan.object,
+        background: plan.background,
+        lock: plan.lock,
     }
 }
 
@@ -70,6 +76,9 @@ mod tests {
             notes: "notes".to_owned(),
             ignored: vec!["temperature".to_owned()],
             raw_items: false,
+            object: None,
+            background: None,
+            lock: None,
         }
     }
 

@@ -81,6 +81,7 @@ impl GuestReply for Reply {
             frames: Vec::new(),
             handoff: None,
             complete: false,
+            head: None,
         };
         // Source 0 is the answer. Other sources are candidates, which are not shown.
         for event in events.into_iter().filter(|event| event.source == 0) {
@@ -185,6 +186,7 @@ impl State {
         Closing {
             frames,
             body: Ok(self.body(reason)),
+            object: None,
         }
     }
 

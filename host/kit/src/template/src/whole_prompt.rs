@@ -6,8 +6,7 @@ use serde_json::{Value, json};
 
 use crate::Policy;
 use crate::bindings::airlock::policy::types::{
-    Brief, InputItem, Problem, ProblemKind, Request, Selection,
-};
+    Brief, InputItem, Problem, ProblemKind, Request, Selection, Transport};
 use crate::bindings::exports::airlock::policy::prompt::{Action, Guest, Plan};
 
 /// A rule for every answer.
@@ -55,6 +54,9 @@ impl Guest for Policy {
             notes: notes(streaming, turns),
             ignored,
             raw_items: false,
+ object: None,
+ background: None,
+ lock: None,
         }))
     }
 }
@@ -200,6 +202,8 @@ mod tests {
             path_parameters: Vec::new(),
             query: Vec::new(),
             seed: String::new(),
+            transport: Transport::Http,
+            loaded: None,
         })?;
         let Action::Run(plan) = action else {
             panic!("a plan is expected");

@@ -47,6 +47,7 @@ fn output(data: &str) -> CallResult {
         }],
         handoff: None,
         complete: false,
+        head: None,
     })
 }
 
@@ -57,6 +58,7 @@ fn a_difference_is_refused_with_its_call() {
         CallResult::Closing(Closing {
             frames: Vec::new(),
             body: Ok(body.to_owned()),
+            object: None,
         })
     };
     let same = [output("a"), output("b"), closing("")];

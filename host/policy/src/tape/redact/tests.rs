@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 use super::*;
-use airlock_types::wit::{Event, Message, Notification, Reasoning, Request, Text};
+use airlock_types::wit::{Event, Message, Notification, Reasoning, Request, Text, Transport};
 
 const SECRET: &str = "sk-proj-A1b2C3d4E5f6G7h8I9j0";
 
@@ -175,6 +175,8 @@ fn a_body_stays_json_of_the_same_length() {
         path_parameters: Vec::new(),
         query: Vec::new(),
         seed: String::new(),
+        transport: Transport::Http,
+        loaded: None,
     };
     let mut calls = [PolicyCall::Render(request)];
     redact(&mut calls);

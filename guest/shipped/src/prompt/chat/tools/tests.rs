@@ -5,7 +5,7 @@
 mod refused;
 
 use crate::DIALECT;
-use crate::bindings::airlock::policy::types::{Problem, ProblemKind, Request};
+use crate::bindings::airlock::policy::types::{Problem, ProblemKind, Request, Transport};
 use crate::bindings::exports::airlock::policy::prompt::Plan;
 use crate::notes::PlanNotes;
 use crate::prompt::planned;
@@ -26,6 +26,8 @@ fn request(messages: &str, fields: &str, settings: &str) -> Request {
         path_parameters: Vec::new(),
         query: Vec::new(),
         seed: String::new(),
+        transport: Transport::Http,
+        loaded: None,
     }
 }
 

@@ -41,6 +41,7 @@ fn finds(first: &mut FirstToken, events: &[Event], count: usize) -> bool {
         frames: frames(count),
         handoff: None,
         complete: false,
+        head: None,
     };
     first.fed(events, &output);
     first.metrics.is_none()
@@ -66,6 +67,7 @@ fn calls_are_tokens_too() {
         frames: frames(2),
         handoff,
         complete: false,
+        head: None,
     };
     first.fed(&[], &output);
     assert!(first.metrics.is_none());
