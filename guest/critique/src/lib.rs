@@ -155,6 +155,7 @@ mod tests {
             query: Vec::new(),
             seed: String::new(),
             transport: Transport::Http,
+            has_store: true,
             loaded: None,
         };
         match airlock_shipped_policy::prompt::render_with(&request, &CritiquePolicy::all())? {

@@ -25,6 +25,7 @@ fn render(settings: &str, messages: &str) -> Result<prompt::Plan, Problem> {
         query: Vec::new(),
         seed: String::new(),
         transport: Transport::Http,
+        has_store: true,
         loaded: None,
     })?;
     match action {

@@ -191,6 +191,7 @@ fn render(dialect: &str, body: String) -> Option<Plan> {
         query: Vec::new(),
         seed: String::new(),
         transport: Transport::Http,
+        has_store: true,
         loaded: None,
     };
     match prompt::render(&request) {

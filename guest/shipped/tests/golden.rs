@@ -134,6 +134,7 @@ fn run(case: Case) -> String {
         query: Vec::new(),
         seed: String::new(),
         transport: Transport::Http,
+        has_store: true,
         loaded: None,
     });
     let mut out = String::new();
@@ -142,11 +143,15 @@ fn run(case: Case) -> String {
             show_problem(&mut out, &problem);
             return out;
         }
-        Ok(Action::Respond(body)) => {
-            writeln!(out, "respond {body}").unwrap();
+        Ok(Action::Respond(response)) => {
+            writeln!(out, "respond {}", response.body).unwrap();
             return out;
         }
         Ok(Action::Run(plan)) => plan,
+        Ok(other) => {
+            writeln!(out, "{other:?}").unwrap();
+            return out;
+        }
     };
     let plan = with_notes(plan, "fan_out", case.fan_out);
     let plan = with_notes(plan, "tools", case.tools);

@@ -153,6 +153,7 @@ fn rendered_as(dialect: &str, body: &Value) -> Plan {
         query: Vec::new(),
         seed: "5eed".to_owned(),
         transport: Transport::Http,
+        has_store: true,
         loaded: None,
     };
     match prompt::render(&request).unwrap() {

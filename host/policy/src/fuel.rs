@@ -182,6 +182,7 @@ fn request(bytes: usize) -> Request {
         query: Vec::new(),
         seed: String::new(),
         transport: Transport::Http,
+        has_store: true,
         loaded: None,
     }
 }

@@ -186,6 +186,7 @@ impl Release {
             query: Vec::new(),
             seed: String::new(),
             transport: Transport::Http,
+            has_store: true,
             loaded: None,
         };
         let name = || self.about().name.clone();

@@ -129,6 +129,7 @@ pub fn tape(pieces: &[&str]) -> Tape {
         query: Vec::new(),
         seed: String::new(),
         transport: Transport::Http,
+        has_store: true,
         loaded: None,
     };
     let context = Context {

@@ -288,6 +288,7 @@ pub fn request(body: &str) -> Request {
         query: Vec::new(),
         seed: String::new(),
         transport: Transport::Http,
+        has_store: true,
         loaded: None,
     }
 }

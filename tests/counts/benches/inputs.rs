@@ -45,6 +45,7 @@ pub(crate) fn request(bytes: usize) -> Request {
         query: Vec::new(),
         seed: String::new(),
         transport: Transport::Http,
+        has_store: true,
         loaded: None,
     };
     prompt::render(&request).unwrap();

@@ -25,6 +25,7 @@ fn request(body: &Value, settings: &str) -> Request {
         query: Vec::new(),
         seed: String::new(),
         transport: Transport::Http,
+        has_store: true,
         loaded: None,
     }
 }

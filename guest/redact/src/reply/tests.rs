@@ -28,6 +28,7 @@ fn reply(members: &str) -> RedactingTranslator {
         query: Vec::new(),
         seed: String::new(),
         transport: Transport::Http,
+        has_store: true,
         loaded: None,
     };
     let Action::Run(plan) = airlock_shipped_policy::prompt::render(&request).unwrap() else {

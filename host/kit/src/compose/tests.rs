@@ -65,6 +65,7 @@ fn request() -> Request {
         query: Vec::new(),
         seed: String::new(),
         transport: Transport::Http,
+        has_store: true,
         loaded: None,
     }
 }

@@ -63,6 +63,7 @@ fn request(attachments: usize, nested: bool) -> Request {
         query: Vec::new(),
         seed: String::new(),
         transport: Transport::Http,
+        has_store: true,
         loaded: None,
     }
 }

@@ -29,7 +29,7 @@ fn a_frozen_version_does_not_change() {
     let digest: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
     assert_eq!(
         digest,
-        "b716ecf94ea9b86bb292e0ce7d20315b21021c883188589de8227d7443473b0f"
+        "f901158308145b081972416e92e16f36b8831468e2557121d101f52d02e53459"
     );
 }
 
@@ -88,6 +88,7 @@ async fn run(release: &Release) -> String {
         query: Vec::new(),
         seed: String::new(),
         transport: Transport::Http,
+        has_store: true,
         loaded: None,
     };
     let plan = session.render(&request).await.unwrap().plan().unwrap();

@@ -104,6 +104,7 @@ impl Flow {
             query: request.route.query,
             seed: uuid::Uuid::new_v4().simple().to_string(),
             transport: Transport::Http,
+            has_store: true,
             loaded: None,
         };
         let bytes = request.body.len();

@@ -28,6 +28,7 @@ macro_rules! request {
             query: Vec::new(),
             seed: String::new(),
             transport: Transport::Http,
+            has_store: true,
             loaded: None,
         }
     };

@@ -88,6 +88,7 @@ fn plan_with(body: &Value, digests: [&str; 2]) -> Plan {
         query: Vec::new(),
         seed: String::new(),
         transport: Transport::Http,
+        has_store: true,
         loaded: None,
     };
     planned(&request).unwrap_or_else(|problem| panic!("{}: {body}", problem.message))

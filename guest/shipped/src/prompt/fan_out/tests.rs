@@ -29,6 +29,7 @@ fn request(fields: &str, settings: &str) -> Request {
         query: Vec::new(),
         seed: String::new(),
         transport: Transport::Http,
+        has_store: true,
         loaded: None,
     }
 }

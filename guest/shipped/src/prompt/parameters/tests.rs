@@ -94,6 +94,7 @@ impl Documented {
             query: Vec::new(),
             seed: String::new(),
             transport: Transport::Http,
+            has_store: true,
             loaded: None,
         })
     }

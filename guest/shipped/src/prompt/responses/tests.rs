@@ -58,6 +58,7 @@ fn request(body: &str) -> Request {
         query: Vec::new(),
         seed: String::new(),
         transport: Transport::Http,
+        has_store: true,
         loaded: None,
     }
 }

@@ -203,6 +203,7 @@ mod tests {
             query: Vec::new(),
             seed: String::new(),
             transport: Transport::Http,
+            has_store: true,
             loaded: None,
         })?;
         let Action::Run(plan) = action else {

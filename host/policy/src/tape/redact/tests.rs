@@ -176,6 +176,7 @@ fn a_body_stays_json_of_the_same_length() {
         query: Vec::new(),
         seed: String::new(),
         transport: Transport::Http,
+        has_store: true,
         loaded: None,
     };
     let mut calls = [PolicyCall::Render(request)];

@@ -27,6 +27,7 @@ fn request(messages: &str, fields: &str, settings: &str) -> Request {
         query: Vec::new(),
         seed: String::new(),
         transport: Transport::Http,
+        has_store: true,
         loaded: None,
     }
 }
