@@ -35,7 +35,7 @@ pub struct StoreConfig {
     pub object_bytes: u64,
     /// The most objects of a chain that is loaded.
     pub chain_objects: u64,
-    /// The most bytes of items that one operation loads.
+    /// The most bytes that one operation loads: of the objects' heads, and of the items of their chains.
     pub chain_bytes: u64,
 }
 

@@ -50,7 +50,7 @@ pub enum StoreLimit {
     ObjectBytes,
     /// The objects of one chain: `store.chain_objects`.
     ChainObjects,
-    /// The bytes of all items that one operation loads: `store.chain_bytes`.
+    /// The bytes of all heads and items that one operation loads: `store.chain_bytes`.
     ChainBytes,
     /// The keys or identifiers of one operation.
     Keys,
@@ -61,7 +61,9 @@ impl fmt::Display for StoreLimit {
         f.write_str(match self {
             Self::ObjectBytes => "the object would have more bytes than store.object_bytes",
             Self::ChainObjects => "its chain has more objects than store.chain_objects",
-            Self::ChainBytes => "the items to load have more bytes than store.chain_bytes",
+            Self::ChainBytes => {
+                "the heads and items to load have more bytes than store.chain_bytes"
+            }
             Self::Keys => "too many keys are requested at once",
         })
     }

@@ -24,11 +24,12 @@ pub trait Store: Send + Sync {
     /// object's bytes, [`StoreError::Full`], [`StoreError::Busy`], or a failure of the database. Nothing is changed.
     fn write<'a>(&'a self, owner: &'a Owner, changes: Vec<ObjectChange>) -> StoreFuture<'a, ()>;
 
-    /// Loads the objects with these keys, in this order, without those that are absent. The objects count as used.
+    /// Loads the objects with these keys, in this order, without those that are absent. A key that is repeated is loaded once,
+    /// at its first place. The objects count as used.
     ///
     /// # Errors
-    /// [`StoreError::Limit`]: too many keys, a chain of too many objects, or too many bytes of items. [`StoreError::Busy`],
-    /// or a failure of the database.
+    /// [`StoreError::Limit`]: too many keys, a chain of too many objects, or too many bytes of heads and items.
+    /// [`StoreError::Busy`], or a failure of the database.
     fn load<'a>(
         &'a self,
         owner: &'a Owner,
@@ -36,7 +37,8 @@ pub trait Store: Send + Sync {
     ) -> StoreFuture<'a, Vec<StoredObject>>;
 
     /// Loads the items with these identifiers, in this order, from all objects of the owner, without those that are in none.
-    /// Of several items with one identifier the newest is loaded. The objects count as used.
+    /// An identifier that is repeated is loaded once, at its first place. Of several items with one identifier the newest is
+    /// loaded; if the newest 1,000 are all absent, no older one is searched for. The objects count as used.
     ///
     /// # Errors
     /// [`StoreError::Limit`]: too many identifiers, or too many bytes. [`StoreError::Busy`], or a failure of the database.

@@ -1,5 +1,7 @@
 //! Loading objects with their chains, and items by their identifiers.
 
+use std::collections::HashSet;
+
 use rusqlite::{OptionalExtension as _, params};
 
 use super::query_error::QueryError;
@@ -20,6 +22,23 @@ const CHAIN: &str = "
         WHERE object.id = chain.base AND object.owner = ?1 AND depth <= ?3
     ) ";
 
+/// Items with one identifier that are searched for one that is present, the newest first. Those of hidden and expired objects
+/// may be any number.
+const SEARCHED: u32 = 1000;
+
+/// The newest item with identifier ?2 that is present, among the newest ?5. Its text is read last, as only one is wanted.
+pub(super) const NEWEST_ITEM: &str = "
+    SELECT item.text, newest.object, newest.used
+    FROM (
+        SELECT found.n, object.id AS object, used
+        FROM (
+            SELECT n, object FROM item WHERE owner = ?1 AND id = ?2 ORDER BY n DESC LIMIT ?5
+        ) AS found CROSS JOIN object
+        WHERE object.id = found.object AND object.owner = ?1 AND hidden = 0 AND (used > ?3 OR boot = ?4)
+        ORDER BY found.n DESC LIMIT 1
+    ) AS newest CROSS JOIN item
+    WHERE item.n = newest.n AND +item.owner = ?1";
+
 impl OwnerScope<'_> {
     /// Loads objects with the items of their chains, and adds the objects to `used`.
     pub(super) fn load(
@@ -30,9 +49,9 @@ impl OwnerScope<'_> {
         check_number(keys)?;
         let mut bytes = 0;
         let mut objects = Vec::new();
-        for key in keys {
+        for key in distinct(keys) {
             let Some(row) = self.find(key)? else { continue };
-            bytes += self.measure_chain(key, &row)?;
+            bytes += row.head_bytes + self.measure_chain(key, &row)?;
             self.check_bytes(key, bytes)?;
             objects.push(self.object(key, &row)?);
             used.push(row.last_use());
@@ -47,18 +66,13 @@ impl OwnerScope<'_> {
         used: &mut Vec<LastUse>,
     ) -> Result<Vec<StoredItem>, QueryError> {
         check_number(ids)?;
-        let mut find = self.connection.prepare_cached(
-            "SELECT item.text, object.id, object.used
-             FROM item CROSS JOIN object
-             WHERE item.owner = ?1 AND item.id = ?2 AND object.id = item.object AND object.owner = ?1
-                 AND hidden = 0 AND (used > ?3 OR boot = ?4)
-             ORDER BY item.n DESC LIMIT 1",
-        )?;
+        let mut find = self.connection.prepare_cached(NEWEST_ITEM)?;
         let horizon = horizon(self.now, self.config);
         let mut bytes = 0;
         let mut items = Vec::new();
-        for id in ids {
-            let found = find.query_row(params![self.owner, id, horizon, self.boot], |row| {
+        for id in distinct(ids) {
+            let values = params![self.owner, id, horizon, self.boot, SEARCHED];
+            let found = find.query_row(values, |row| {
                 let (object, at) = (row.get(1)?, row.get(2)?);
                 Ok((row.get(0)?, LastUse { object, at }))
             });
@@ -66,7 +80,7 @@ impl OwnerScope<'_> {
                 continue;
             };
             let item = StoredItem {
-                id: id.clone(),
+                id: id.to_owned(),
                 text,
             };
             bytes += item.bytes();
@@ -144,6 +158,14 @@ impl OwnerScope<'_> {
         })?;
         Ok(items.collect::<rusqlite::Result<_>>()?)
     }
+}
+
+/// The keys or identifiers, each at its first place.
+fn distinct(keys: &[String]) -> impl Iterator<Item = &str> {
+    let mut seen = HashSet::new();
+    keys.iter()
+        .map(String::as_str)
+        .filter(move |&key| seen.insert(key))
 }
 
 fn check_number(keys: &[String]) -> Result<(), QueryError> {

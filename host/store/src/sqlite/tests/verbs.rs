@@ -2,12 +2,13 @@
 
 use std::path::Path;
 
-use rusqlite::Connection;
+use rusqlite::{Connection, StatementStatus};
 
 use super::*;
 use crate::error::StoreLimit;
 use crate::object::ObjectStatus;
 use crate::sqlite::QUEUE;
+use crate::sqlite::read::NEWEST_ITEM;
 use crate::store::Store;
 
 async fn get(store: &dyn Store, key: &str) -> StoredObject {
@@ -114,6 +115,41 @@ async fn items_are_found_in_all_objects_of_the_owner_the_newest_first() {
     let loaded = store.load_items(&owner(), wanted()).await.unwrap();
     assert_eq!(loaded, expected[..2]);
     assert_eq!(ids(&get(&store, "b").await), ["a-1", "msg", "b-1", "msg"]);
+}
+
+#[test]
+fn an_item_is_searched_for_once_among_a_limited_number_with_its_identifier() {
+    const ROWS: usize = 100_000;
+    let store = database(&StoreConfig::default());
+    let mine = owner();
+    let hidden = ObjectChange::Put(NewObject {
+        items: vec![item("msg", "hidden"); ROWS],
+        ..object("hidden", None)
+    });
+    let changes = vec![
+        put("a", None),
+        append("a", vec![item("msg", "old"), item("other", "text")]),
+        hidden,
+        put("b", Some("hidden")),
+        delete("hidden"),
+    ];
+    store.change(&mine, changes, NOW).unwrap();
+    let wanted: Vec<String> = ["msg"; 999]
+        .into_iter()
+        .chain(["other"])
+        .map(str::to_owned)
+        .collect();
+    let loaded = store.load_items(&mine, &wanted, NOW).unwrap();
+    assert_eq!(loaded, [item("other", "text")]);
+    let search = store.connection.prepare_cached(NEWEST_ITEM).unwrap();
+    let steps = search.get_status(StatementStatus::VmStep);
+    assert!(steps < 50_000, "{steps} steps of SQLite's machine");
+    // One that is present comes before them all.
+    store
+        .change(&mine, vec![append("b", vec![item("msg", "new")])], NOW)
+        .unwrap();
+    let loaded = store.load_items(&mine, &wanted[..2], NOW).unwrap();
+    assert_eq!(loaded, [item("msg", "new")]);
 }
 
 #[tokio::test]
