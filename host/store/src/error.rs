@@ -32,8 +32,8 @@ pub enum StoreError {
         "the store is full; raise store.bytes or store.records, shorten store.time, or make room on its disk"
     )]
     Full,
-    /// Too many operations wait.
-    #[error("too many operations of the store wait")]
+    /// Too many operations wait, or another process keeps the database locked.
+    #[error("the store is busy: too many operations wait, or another process keeps it locked")]
     Busy,
     /// The store was closed.
     #[error("the store is closed")]

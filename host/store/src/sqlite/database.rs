@@ -1,6 +1,8 @@
 //! The connection and its transactions, without a thread: all is synchronous, and the time is an argument.
 
+use std::cell::Cell;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use airlock_base::storage::StorageError;
 use rusqlite::{Connection, Transaction, TransactionBehavior};
@@ -8,7 +10,7 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 use super::REMEDY;
 use super::evict::{Removed, remove_expired};
 use super::query_error::QueryError;
-use super::schema::{self, PAGE};
+use super::schema::{self, BUSY_TIMEOUT, PAGE};
 use super::scope::{LastUse, OwnerScope};
 use crate::config::StoreConfig;
 use crate::error::StoreError;
@@ -39,6 +41,8 @@ pub(super) struct Database {
     boot: String,
     /// None: in memory.
     path: Option<PathBuf>,
+    /// Whether the last transaction that was to write found another process's lock, and waited in vain.
+    is_locked: Cell<bool>,
 }
 
 /// The pages of a database.
@@ -65,6 +69,7 @@ impl Database {
             config: config.clone(),
             boot: format!("{:032x}", rand::random::<u128>()),
             path: path.map(Path::to_owned),
+            is_locked: Cell::new(false),
         })
     }
 
@@ -89,10 +94,11 @@ impl Database {
     }
 
     /// Makes the changes of several owners in one transaction, and returns the result of each. They do not depend on one
-    /// another: if a statement fails, each is tried in a transaction of its own.
+    /// another: if a statement fails, each is tried in a transaction of its own. A lock of another process fails them all.
     pub(super) fn write(&self, writes: &[OwnerChanges], now: u64) -> Vec<Result<(), StoreError>> {
         match self.write_together(writes, now) {
             Ok(results) => results,
+            Err(error) if error.is_busy() => vec![Err(StoreError::Busy); writes.len()],
             Err(_) => writes
                 .iter()
                 .map(|write| self.write_with_room(write, now))
@@ -282,8 +288,26 @@ impl Database {
     }
 
     /// Begins a transaction. It is rolled back unless it is committed.
-    fn begin(&self, behavior: TransactionBehavior) -> rusqlite::Result<Transaction<'_>> {
-        Transaction::new_unchecked(&self.connection, behavior)
+    ///
+    /// One that is to write waits for another process's lock, and if that was in vain, later ones fail at once until one finds
+    /// no lock: other operations wait for this thread.
+    fn begin(&self, behavior: TransactionBehavior) -> Result<Transaction<'_>, QueryError> {
+        let begun = Transaction::new_unchecked(&self.connection, behavior);
+        let begun = begun.map_err(QueryError::from);
+        if matches!(behavior, TransactionBehavior::Immediate) {
+            let is_locked = begun.as_ref().is_err_and(QueryError::is_busy);
+            if self.is_locked.replace(is_locked) != is_locked {
+                self.connection.busy_timeout(match is_locked {
+                    true => Duration::ZERO,
+                    false => BUSY_TIMEOUT,
+                })?;
+                if is_locked {
+                    let path = self.display_path();
+                    tracing::warn!(%path, "another process keeps the store locked; changes fail until it ends");
+                }
+            }
+        }
+        begun
     }
 
     fn scope<'a>(
@@ -301,17 +325,26 @@ impl Database {
         }
     }
 
+    fn display_path(&self) -> std::path::Display<'_> {
+        self.path
+            .as_deref()
+            .unwrap_or(Path::new(":memory:"))
+            .display()
+    }
+
     /// The error for the caller. One of SQLite names the file and the way out.
     fn public(&self, error: QueryError) -> StoreError {
         if error.is_full() {
             return StoreError::Full;
         }
+        if error.is_busy() {
+            return StoreError::Busy;
+        }
         match error {
             QueryError::Request(error) => error,
             QueryError::Statement(error) => {
                 let cause = schema::io_error(&error);
-                let path = self.path.as_deref().unwrap_or(Path::new(":memory:"));
-                let path = path.display();
+                let path = self.display_path();
                 StoreError::Database(format!("cannot use {path}: {cause}; {REMEDY}"))
             }
         }

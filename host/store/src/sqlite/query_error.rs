@@ -28,6 +28,18 @@ impl From<StoreError> for QueryError {
 impl QueryError {
     /// Whether the database has as many pages as it may have, or its disk is full (`SQLITE_FULL` is both).
     pub(super) fn is_full(&self) -> bool {
-        matches!(self, Self::Statement(error) if error.sqlite_error_code() == Some(ErrorCode::DiskFull))
+        self.code() == Some(ErrorCode::DiskFull)
+    }
+
+    /// Whether another process keeps the database locked.
+    pub(super) fn is_busy(&self) -> bool {
+        self.code() == Some(ErrorCode::DatabaseBusy)
+    }
+
+    fn code(&self) -> Option<ErrorCode> {
+        match self {
+            Self::Request(_) => None,
+            Self::Statement(error) => error.sqlite_error_code(),
+        }
     }
 }

@@ -57,7 +57,7 @@ const MIGRATIONS: &[&str] = &["
 "];
 
 /// How long a statement waits for another process that writes.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The pause before a locked file is opened again.
 const RETRY: Duration = Duration::from_millis(10);

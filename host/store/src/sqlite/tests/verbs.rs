@@ -1,6 +1,8 @@
 //! Tests of each operation, and of what is alike for all that is absent.
 
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rusqlite::{Connection, StatementStatus};
 
@@ -337,6 +339,36 @@ async fn a_full_queue_refuses_and_what_was_queued_is_done() {
     );
     let objects = store.usage().await.unwrap().objects;
     assert_eq!(objects, u64::try_from(done).unwrap());
+}
+
+#[test]
+fn a_lock_of_another_process_is_waited_for_once_and_its_writes_are_busy() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store.sqlite3");
+    let mut store = Database::open(Some(&path), &StoreConfig::default()).unwrap();
+    store.change(&owner(), vec![put("a", None)], NOW).unwrap();
+    let other = Connection::open(&path).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    // Counts the waits, and ends each at once.
+    let waits = Arc::new(AtomicUsize::new(0));
+    let counter = waits.clone();
+    let wait = move |_| {
+        counter.fetch_add(1, Ordering::Relaxed);
+        false
+    };
+    store.connection.busy_handler(Some(wait)).unwrap();
+    let writes: Vec<_> = (0..8)
+        .map(|number| (owner(), vec![put(&format!("k{number}"), None)]))
+        .collect();
+    for _ in 0..3 {
+        assert_eq!(store.write(&writes, NOW), vec![Err(StoreError::Busy); 8]);
+        assert_eq!(store.expire(NOW), Err(StoreError::Busy));
+        // The use of the object is due to be recorded.
+        assert!(store.get(&owner(), "a", NOW + 600_000).is_some());
+    }
+    assert_eq!(waits.load(Ordering::Relaxed), 1);
+    other.execute_batch("COMMIT").unwrap();
+    assert_eq!(store.write(&writes, NOW), vec![Ok(()); 8]);
 }
 
 #[tokio::test]
