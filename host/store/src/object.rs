@@ -119,7 +119,7 @@ pub enum ObjectChange {
         /// The item's identifier.
         item: String,
     },
-    /// Deletes an object. While others continue it, its items stay in their chains.
+    /// Deletes an object. While others continue it, its items stay in their chains; its head goes at once.
     Delete {
         /// The object.
         key: String,

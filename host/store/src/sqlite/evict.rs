@@ -59,19 +59,20 @@ pub(super) fn remove_expired(
 }
 
 impl OwnerScope<'_> {
-    /// Removes an object, or hides it while others continue it.
+    /// Removes an object. While others continue it, it is hidden instead: its head goes, and its items stay.
     pub(super) fn hide_or_remove(&self, id: i64) -> Result<Removed, QueryError> {
         if !self.is_continued(id)? {
             return self.remove(id);
         }
+        let mut measure = self
+            .connection
+            .prepare_cached("SELECT octet_length(head) FROM object WHERE owner = ?1 AND id = ?2")?;
+        let bytes = measure.query_row(params![self.owner, id], |row| row.get(0))?;
         let mut hide = self.connection.prepare_cached(
-            "UPDATE object SET hidden = 1, boot = NULL WHERE owner = ?1 AND id = ?2",
+            "UPDATE object SET hidden = 1, boot = NULL, head = '' WHERE owner = ?1 AND id = ?2",
         )?;
         hide.execute(params![self.owner, id])?;
-        Ok(Removed {
-            objects: 1,
-            bytes: 0,
-        })
+        Ok(Removed { objects: 1, bytes })
     }
 
     /// Removes an object that no other continues, and then its bases that are hidden and no longer continued.

@@ -158,6 +158,42 @@ fn what_is_deleted_below_a_running_object_stays_in_its_chain() {
 }
 
 #[test]
+fn the_head_of_an_object_that_is_deleted_goes_though_its_items_stay() {
+    let store = database(&StoreConfig::default());
+    let mine = owner();
+    let large = put_large("base", 1 << 20);
+    store
+        .change(&mine, vec![large, put("next", Some("base"))], NOW)
+        .unwrap();
+    let before = store.usage().unwrap().bytes;
+    store.change(&mine, vec![delete("base")], NOW).unwrap();
+    let after = store.usage().unwrap().bytes;
+    assert!(after + (1 << 20) <= before, "{before} bytes, then {after}");
+    let heads = "SELECT head FROM object WHERE key = 'base'";
+    let head = store
+        .connection
+        .query_row(heads, [], |row| row.get::<_, String>(0));
+    assert_eq!(head.as_deref(), Ok(""));
+    assert!(store.get(&mine, "next", NOW).is_some());
+}
+
+#[test]
+fn expired_heads_below_other_objects_make_room() {
+    let store = database(&StoreConfig {
+        bytes: 1 << 20,
+        ..hourly()
+    });
+    let mine = owner();
+    let large = put_large("base", 600 << 10);
+    store.change(&mine, vec![large], NOW).unwrap();
+    store
+        .change(&mine, vec![put_running("run", Some("base"))], NOW)
+        .unwrap();
+    let new = put_large("new", 600 << 10);
+    store.change(&mine, vec![new], NOW + 2 * HOUR).unwrap();
+}
+
+#[test]
 fn an_object_that_is_deleted_while_it_runs_is_not_ended() {
     let store = database(&StoreConfig::default());
     let mine = owner();
