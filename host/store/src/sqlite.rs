@@ -6,6 +6,7 @@
 
 mod database; // the connection, and its transactions
 mod evict; // expiry, and making room
+mod growth; // the room that changes need, and that eviction can make
 mod query_error; // failures of statements
 mod read; // loading chains and items
 mod schema; // opening a file, and its tables

@@ -241,7 +241,7 @@ impl Database {
     }
 
     /// Removes expired objects, or else this owner's that were not used for longest. False: that would not help, as there are
-    /// none, or as the disk is full and the database is not.
+    /// none or too few, or as the disk is full and the database is not.
     fn make_room(&self, (owner, changes): &OwnerChanges, now: u64) -> Result<bool, QueryError> {
         let bytes = changes.iter().map(ObjectChange::bytes).sum::<u64>();
         let pages = self.pages()?;
@@ -253,16 +253,18 @@ impl Database {
         }
         let transaction = self.begin(TransactionBehavior::Immediate)?;
         let scope = self.scope(&transaction, owner, now);
-        if pages.free().saturating_add(scope.owned_bytes()?) < bytes {
+        let protected = protected(changes);
+        let missing = scope.least_room(changes)?.saturating_sub(pages.free());
+        if scope.evictable_bytes(&protected)? < missing {
             return Ok(false);
         }
         // More than the change needs, so that not every change searches for something to remove.
         let share = pages.most * PAGE / EVICTED_SHARE;
         let wanted = Removed {
             objects: 1,
-            bytes: bytes.max(share),
+            bytes: missing.max(share),
         };
-        let removed = scope.evict(wanted, &protected(changes))?;
+        let removed = scope.evict(wanted, &protected)?;
         transaction.commit()?;
         Ok(removed.objects > 0)
     }

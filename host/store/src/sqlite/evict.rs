@@ -141,14 +141,6 @@ impl OwnerScope<'_> {
         }
     }
 
-    /// The bytes of heads and items of this owner's objects.
-    pub(super) fn owned_bytes(&self) -> Result<u64, QueryError> {
-        let mut sum = self.connection.prepare_cached(
-            "SELECT coalesce(sum(item_bytes + octet_length(head)), 0) FROM object WHERE owner = ?1",
-        )?;
-        Ok(sum.query_row([self.owner], |row| row.get(0))?)
-    }
-
     /// Removes this owner's objects that were not used for longest, until these many objects and bytes are removed, or a
     /// limited number of candidates was examined.
     ///

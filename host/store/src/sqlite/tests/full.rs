@@ -111,6 +111,47 @@ fn an_object_that_is_larger_than_the_store_removes_nothing() {
 }
 
 #[test]
+fn nothing_is_removed_in_vain_beside_objects_that_must_stay() {
+    let store = small();
+    let mine = owner();
+    let running = NewObject {
+        head: "x".repeat(4 * LARGE),
+        is_running: true,
+        ..object("run", None)
+    };
+    let changes = vec![ObjectChange::Put(running), put_large("named", 2 * LARGE)];
+    store.change(&mine, changes, NOW).unwrap();
+    fill(&store, &mine, "small", 2, NOW);
+    // Those that run and those that the change names cannot make room, however large they are.
+    let large = vec![
+        replace_head("named", "short"),
+        replace_head("named", &"x".repeat(2 * LARGE)),
+        put_large("new", 5 * LARGE),
+    ];
+    let refused = store.change(&mine, large, NOW + 60_000);
+    assert_eq!(refused, Err(StoreError::Full));
+    assert_eq!(present(&store, &mine, "small", 2), [0, 1]);
+}
+
+#[test]
+fn what_a_change_deletes_is_part_of_the_room_that_it_finds() {
+    let store = small();
+    let mine = owner();
+    let running = NewObject {
+        head: "x".repeat(3 * LARGE),
+        is_running: true,
+        ..object("run", None)
+    };
+    let changes = vec![ObjectChange::Put(running), put_large("named", 3 * LARGE)];
+    store.change(&mine, changes, NOW).unwrap();
+    fill(&store, &mine, "old", 2, NOW);
+    // More than is free without the other objects, but not more than that with the deleted one.
+    let changes = vec![delete("named"), put_large("new", 5 * LARGE + LARGE / 2)];
+    assert_eq!(store.change(&mine, changes, NOW + 60_000), Ok(()));
+    assert_eq!(present(&store, &mine, "old", 2), [1]);
+}
+
+#[test]
 fn a_chain_makes_room_from_its_end_but_for_the_base_of_the_new_object() {
     let store = small();
     let mine = owner();
