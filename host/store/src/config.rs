@@ -31,7 +31,8 @@ pub struct StoreConfig {
     pub bytes: u64,
     /// The most objects of one owner, with those that are deleted or expired and that others continue.
     pub records: u64,
-    /// The most bytes of one object's head and its own items.
+    /// The most bytes of one object's head and its own items. Here and below, an item counts as 128 bytes more
+    /// than its texts.
     pub object_bytes: u64,
     /// The most objects of a chain that is loaded.
     pub chain_objects: u64,

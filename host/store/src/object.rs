@@ -27,10 +27,22 @@ pub struct StoredItem {
     pub text: String,
 }
 
+/// The bytes that an item counts as besides its texts. In a database it takes some 50, for its row and two of indices, and
+/// the owner's name twice; loaded, as much for its two strings.
+pub(crate) const ITEM_BYTES: u64 = 128;
+
+/// The bytes that an item takes in a database at least, besides its text and two copies of its identifier.
+const LEAST_ITEM_BYTES: u64 = 32;
+
 impl StoredItem {
-    /// The bytes that count against the limits of objects and chains.
+    /// The bytes that count against the limits of objects and chains: those of its texts, and 128.
     pub fn bytes(&self) -> u64 {
-        bytes_of(&self.id) + bytes_of(&self.text)
+        bytes_of(&self.id) + bytes_of(&self.text) + ITEM_BYTES
+    }
+
+    /// The bytes that the item takes in a database at least. Its identifier is in an index too.
+    pub(crate) fn least_bytes(&self) -> u64 {
+        2 * bytes_of(&self.id) + bytes_of(&self.text) + LEAST_ITEM_BYTES
     }
 }
 
@@ -151,7 +163,7 @@ impl ObjectChange {
         }
     }
 
-    /// The bytes of text that the change writes.
+    /// The bytes that the change writes: those of its texts, and [`ITEM_BYTES`] for each item.
     pub(crate) fn bytes(&self) -> u64 {
         let sum = |items: &[StoredItem]| items.iter().map(StoredItem::bytes).sum::<u64>();
         match self {

@@ -60,9 +60,8 @@ impl OwnerScope<'_> {
                 growth.add(bytes_of(head));
                 growth.subtract(std::mem::replace(&mut texts.head, bytes_of(head)));
             }
-            let items = items.iter().map(StoredItem::bytes).sum();
-            growth.add(items);
-            texts.items += items;
+            growth.add(items.iter().map(StoredItem::least_bytes).sum());
+            texts.items += items.iter().map(StoredItem::bytes).sum::<u64>();
         }
         Ok(growth.most.unsigned_abs())
     }

@@ -5,7 +5,7 @@ use rusqlite::params;
 use super::query_error::QueryError;
 use super::scope::{ObjectRow, OwnerScope};
 use crate::error::{StoreError, StoreLimit};
-use crate::object::{NewObject, ObjectChange, StoredItem, bytes_of};
+use crate::object::{ITEM_BYTES, NewObject, ObjectChange, StoredItem, bytes_of};
 
 impl OwnerScope<'_> {
     /// Makes changes in order. `protected` has the keys that making room must not remove.
@@ -94,9 +94,12 @@ impl OwnerScope<'_> {
         let object = self.require(key)?;
         let mut remove = self.connection.prepare_cached(
             "DELETE FROM item WHERE owner = ?1 AND +object = ?2 AND id = ?3
-             RETURNING octet_length(id) + octet_length(text)",
+             RETURNING octet_length(id) + octet_length(text) + ?4",
         )?;
-        let removed = remove.query_map(params![self.owner, object.id, item], |row| row.get(0))?;
+        let removed = remove
+            .query_map(params![self.owner, object.id, item, ITEM_BYTES], |row| {
+                row.get(0)
+            })?;
         let removed = removed.collect::<rusqlite::Result<Vec<u64>>>()?;
         if removed.is_empty() {
             let key = item.to_owned();

@@ -28,7 +28,7 @@ fn put_chain(store: &Database, length: usize, now: u64) {
 fn a_chain_has_a_limit_of_objects_and_of_bytes() {
     let store = database(&StoreConfig {
         chain_objects: 5,
-        chain_bytes: 69,
+        chain_bytes: 709,
         ..StoreConfig::default()
     });
     put_chain(&store, 6, NOW);
@@ -36,23 +36,23 @@ fn a_chain_has_a_limit_of_objects_and_of_bytes() {
         let key = key.to_owned();
         Err(StoreError::Limit { key, limit, most })
     };
-    // Each item has 14 bytes, each head 10.
+    // Each item counts as 142 bytes, each head as 10.
     assert_eq!(ids(&store.get(&owner(), "k4", NOW).unwrap()).len(), 4);
     let load = |keys: &[&str]| {
         let keys: Vec<String> = keys.iter().map(|&key| key.to_owned()).collect();
         store.load(&owner(), &keys, NOW)
     };
-    let bytes = refused("k5", StoreLimit::ChainBytes, 69);
+    let bytes = refused("k5", StoreLimit::ChainBytes, 709);
     assert_eq!(load(&["k5"]), bytes);
     assert_eq!(load(&["k6"]), refused("k6", StoreLimit::ChainObjects, 5));
     // All that is loaded at once counts.
     assert_eq!(
         load(&["k2", "k3"]),
-        refused("k3", StoreLimit::ChainBytes, 69)
+        refused("k3", StoreLimit::ChainBytes, 709)
     );
     let items: Vec<String> = (1..=5).map(|number| format!("k{number}-1")).collect();
     let items = store.load_items(&owner(), &items, NOW).unwrap_err();
-    assert_eq!(Err(items), refused("k5-1", StoreLimit::ChainBytes, 69));
+    assert_eq!(Err(items), refused("k5-1", StoreLimit::ChainBytes, 709));
     assert!(bytes.unwrap_err().to_string().contains("store.chain_bytes"));
 }
 

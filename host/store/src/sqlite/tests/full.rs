@@ -111,6 +111,24 @@ fn an_object_that_is_larger_than_the_store_removes_nothing() {
 }
 
 #[test]
+fn small_items_make_room_for_the_pages_that_they_take() {
+    let store = database(&StoreConfig {
+        bytes: 2 << 20,
+        ..StoreConfig::default()
+    });
+    fill(&store, &owner(), "mine", 9, NOW);
+    // 208,890 bytes of text, in 1.3 MB of pages. 1 MB is free.
+    let items = (0..20_000).map(|number| item(&format!("msg_{number}"), "{}"));
+    let many = ObjectChange::Put(NewObject {
+        items: items.collect(),
+        ..object("many", None)
+    });
+    assert_eq!(store.change(&owner(), vec![many], NOW + 60_000), Ok(()));
+    let left = present(&store, &owner(), "mine", 9);
+    assert!(left.contains(&8) && !left.contains(&0), "{left:?}");
+}
+
+#[test]
 fn nothing_is_removed_in_vain_beside_objects_that_must_stay() {
     let store = small();
     let mine = owner();

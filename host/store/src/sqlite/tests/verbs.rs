@@ -257,14 +257,18 @@ fn an_object_has_a_limit_of_bytes() {
     let mine = owner();
     let text = "x".repeat(400);
     store.change(&mine, vec![put_large("a", 400)], NOW).unwrap();
-    // 3 bytes of the identifier, 400 of the text.
+    // 3 bytes of the identifier, 400 of the text, and 128.
     let full = append("a", vec![item("i-1", &text)]);
     store.change(&mine, vec![full.clone()], NOW).unwrap();
     for change in [
         full.clone(),
-        replace_head("a", &"x".repeat(600)),
+        replace_head("a", &"x".repeat(470)),
         end("a", &text, vec![item("i-2", &text)]),
         put_large("b", 1001),
+        ObjectChange::Put(NewObject {
+            items: vec![item("i", "{}"); 8],
+            ..object("c", None)
+        }),
     ] {
         let key = change.key().to_owned();
         let error = store.change(&mine, vec![change], NOW).unwrap_err();
