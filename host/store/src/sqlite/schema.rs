@@ -94,7 +94,7 @@ pub(super) fn open(path: Option<&Path>, config: &StoreConfig) -> Result<Connecti
 fn try_open(path: Option<&Path>, config: &StoreConfig) -> io::Result<Connection> {
     let mut connection = match path {
         Some(path) => {
-            create_private(path)?;
+            create(path)?;
             // Not SQLITE_OPEN_URI: the path is no URL. One thread uses the connection.
             let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
             Connection::open_with_flags(path, flags)
@@ -103,6 +103,9 @@ fn try_open(path: Option<&Path>, config: &StoreConfig) -> io::Result<Connection>
     }
     .map_err(|error| io_error(&error))?;
     let version = version(&connection)?;
+    if let Some(path) = path {
+        make_private(path)?;
+    }
     configure(&connection, config).map_err(|error| io_error(&error))?;
     if version < MIGRATIONS.len() {
         migrate(&mut connection).map_err(|error| io_error(&error))?;
@@ -110,12 +113,25 @@ fn try_open(path: Option<&Path>, config: &StoreConfig) -> io::Result<Connection>
     Ok(connection)
 }
 
-/// Creates the file, or makes an existing one private. SQLite gives the files beside it the same mode.
-fn create_private(path: &Path) -> io::Result<()> {
+/// Creates the file as a private one, unless it exists. SQLite gives the files beside it the same mode.
+fn create(path: &Path) -> io::Result<()> {
     let mut options = OpenOptions::new();
     let options = options.create(true).truncate(false).read(true).write(true);
     options.mode(PRIVATE).open(path)?;
-    fs::set_permissions(path, Permissions::from_mode(PRIVATE))
+    Ok(())
+}
+
+/// Makes the file private, and those beside it, which are there by now if it is in WAL mode.
+fn make_private(path: &Path) -> io::Result<()> {
+    for suffix in ["", "-wal", "-shm"] {
+        let mut file = path.as_os_str().to_owned();
+        file.push(suffix);
+        match fs::set_permissions(file, Permissions::from_mode(PRIVATE)) {
+            Err(error) if error.kind() == ErrorKind::NotFound && !suffix.is_empty() => {}
+            other => other?,
+        }
+    }
+    Ok(())
 }
 
 /// The version of the tables; 0: the database is empty. Changes nothing, as the file may be another program's.

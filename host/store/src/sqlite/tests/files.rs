@@ -21,6 +21,7 @@ fn refusal(content: &[u8]) -> String {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("store.sqlite3");
     fs::write(&path, content).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
     let error = open(folder.path()).unwrap_err();
     assert!(
         error.starts_with(&format!("cannot open {}: ", path.display())),
@@ -28,7 +29,16 @@ fn refusal(content: &[u8]) -> String {
     );
     assert!(error.contains("move it away"), "{error}");
     assert_eq!(fs::read(&path).unwrap(), content);
+    assert_eq!(modes(folder.path()), [0o644]);
     error
+}
+
+/// The modes of the files in a folder.
+fn modes(folder: &Path) -> Vec<u32> {
+    let files = fs::read_dir(folder).unwrap();
+    files
+        .map(|file| file.unwrap().metadata().unwrap().permissions().mode() & 0o777)
+        .collect()
 }
 
 /// The bytes of a database that these statements make.
@@ -49,15 +59,13 @@ async fn the_file_is_private_and_keeps_what_was_written() {
     fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
     let store = open(folder.path()).unwrap();
     store.write(&owner(), vec![put("a", None)]).await.unwrap();
-    let files = fs::read_dir(folder.path()).unwrap();
-    let modes: Vec<u32> = files
-        .map(|file| file.unwrap().metadata().unwrap().permissions().mode() & 0o777)
-        .collect();
-    assert_eq!(modes, [0o600; 3]);
+    assert_eq!(modes(folder.path()), [0o600; 3]);
     store.close().await.unwrap();
     // A store that was closed is one file.
-    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    assert_eq!(modes(folder.path()), [0o600]);
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
     let store = open(folder.path()).unwrap();
+    assert_eq!(modes(folder.path()), [0o600; 3]);
     let loaded = store.load(&owner(), vec!["a".to_owned()]).await.unwrap();
     assert_eq!(ids(&loaded[0]), ["a-1"]);
 }
