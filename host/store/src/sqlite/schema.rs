@@ -26,8 +26,7 @@ const MIGRATIONS: &[&str] = &["
         base INTEGER REFERENCES object (id),
         boot TEXT,                            -- the process whose turn runs; null: ended
         hidden INTEGER NOT NULL DEFAULT 0,    -- 1: deleted or expired, and others continue it
-        created INTEGER NOT NULL,             -- Unix milliseconds, like `used`
-        used INTEGER NOT NULL,
+        used INTEGER NOT NULL,                -- the last use, in Unix milliseconds
         item_bytes INTEGER NOT NULL,
         format TEXT NOT NULL,
         head TEXT NOT NULL,                   -- last: rows are read without it

@@ -44,8 +44,8 @@ impl OwnerScope<'_> {
         self.check_size(key, bytes_of(&object.head) + item_bytes)?;
         self.make_room_for_one(protected)?;
         let mut insert = self.connection.prepare_cached(
-            "INSERT INTO object (owner, key, base, boot, created, used, item_bytes, format, head)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?5, ?6, ?7, ?8)",
+            "INSERT INTO object (owner, key, base, boot, used, item_bytes, format, head)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
         )?;
         let id = insert.insert(params![
             self.owner,
