@@ -173,7 +173,7 @@ fn configure(connection: &Connection, config: &StoreConfig) -> rusqlite::Result<
     // Checkpoints, which sync, are made after the replies.
     set("wal_autocheckpoint", &0)?;
     set("journal_size_limit", &WAL_BYTES)?;
-    // What a client deletes is overwritten.
+    // What a client deletes is overwritten in the file. The log beside it has it until it is overwritten or removed itself.
     set("secure_delete", &true)?;
     let pages = i64::try_from(config.bytes / PAGE).unwrap_or(i64::MAX);
     set("max_page_count", &pages)
