@@ -130,8 +130,8 @@ impl FrameLogs {
         }
     }
 
-    /// Drops the logs of which the time after their end is over. Every other method does so too; calling this now and then
-    /// frees memory when there are no requests.
+    /// Drops the logs of which the time after their end is over. So do [`Self::create`], [`Self::attach`] and
+    /// [`Self::contains`]; calling this now and then frees memory when there are no requests.
     pub fn expire(&self) {
         if let Some(latest) = Instant::now().checked_sub(self.0.config.time) {
             let mut index = self.0.index.lock();

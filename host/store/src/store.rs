@@ -64,7 +64,7 @@ pub trait Store: Send + Sync {
     /// Completes the operations that were called, and closes the store. Later operations fail.
     ///
     /// # Errors
-    /// [`StoreError::Closed`]: it is closed already.
+    /// [`StoreError::Busy`]: too many operations wait, and the store stays open. [`StoreError::Closed`]: it is closed already.
     fn close(&self) -> StoreFuture<'_, ()>;
 }
 

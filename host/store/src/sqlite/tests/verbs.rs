@@ -3,14 +3,15 @@
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::sync_channel;
 
 use rusqlite::{Connection, StatementStatus};
 
 use super::*;
 use crate::error::StoreLimit;
 use crate::object::ObjectStatus;
-use crate::sqlite::QUEUE;
 use crate::sqlite::read::NEWEST_ITEM;
+use crate::sqlite::{QUEUE, worker};
 use crate::store::Store;
 
 async fn get(store: &dyn Store, key: &str) -> StoredObject {
@@ -343,6 +344,21 @@ async fn a_full_queue_refuses_and_what_was_queued_is_done() {
     );
     let objects = store.usage().await.unwrap().objects;
     assert_eq!(objects, u64::try_from(done).unwrap());
+}
+
+#[tokio::test]
+async fn a_store_whose_queue_is_full_stays_open_when_it_is_to_close() {
+    let (jobs, queue) = sync_channel(1);
+    let store = SqliteStore(jobs);
+    let waiting = store.usage();
+    assert_eq!(store.close().await, Err(StoreError::Busy));
+    let database = database(&StoreConfig::default());
+    let thread = std::thread::Builder::new();
+    let thread = thread.spawn(move || worker::run(database, &queue)).unwrap();
+    assert!(waiting.await.is_ok());
+    assert!(store.usage().await.is_ok());
+    assert_eq!(store.close().await, Ok(()));
+    thread.join().unwrap();
 }
 
 #[test]
