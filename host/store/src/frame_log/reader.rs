@@ -41,12 +41,20 @@ impl FrameLogReader {
         }
     }
 
+    /// The sequence number after the last frame that was read, or from which on frames were requested.
+    pub fn next_number(&self) -> u64 {
+        self.after.map_or(0, |number| number.saturating_add(1))
+    }
+
     /// Waits for the next frame, or the end. Cancel safe: a dropped call has taken no frame.
     pub async fn next(&mut self) -> FrameRead {
         loop {
             self.changed.mark_unchanged();
             match self.log.next(&mut self.position, self.after) {
-                LogPosition::Frame(frame) => return FrameRead::Frame(frame),
+                LogPosition::Frame(frame) => {
+                    self.after = frame.number.or(self.after);
+                    return FrameRead::Frame(frame);
+                }
                 LogPosition::End => return FrameRead::Ended,
                 LogPosition::Dropped => return FrameRead::Dropped,
                 LogPosition::Pending => {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::log::FrameLog;
-use super::{FrameLogs, LogName, LoggedFrame};
+use super::{FrameLogReader, FrameLogs, LogName, LoggedFrame};
 
 /// The one writer of a log. Dropping it before [`FrameLogWriter::end`] drops the log, as its response is not whole.
 #[derive(Debug)]
@@ -16,6 +16,11 @@ pub struct FrameLogWriter {
 impl FrameLogWriter {
     pub(super) fn new(logs: FrameLogs, name: LogName, log: Arc<FrameLog>) -> Self {
         Self { logs, name, log }
+    }
+
+    /// A reader from the first frame on.
+    pub fn reader(&self) -> FrameLogReader {
+        FrameLogReader::new(self.log.clone(), None)
     }
 
     /// Appends a frame, whose number is higher than those before it, and wakes the readers. Never waits for them.
