@@ -16,6 +16,7 @@ use airlock_base::environment::Environment;
 use airlock_codex::config::CodexConfig;
 use airlock_policy::config::PolicyConfig;
 use airlock_server::config::ServerConfig;
+use airlock_store::config::{FrameLogConfig, StoreConfig};
 
 pub use error::ConfigError;
 pub(crate) use field::SettingField;
@@ -35,6 +36,10 @@ pub struct Config {
     pub codex: CodexConfig,
     /// The policies' part.
     pub policy: PolicyConfig,
+    /// The store's part.
+    pub store: StoreConfig,
+    /// The part of the events of background responses.
+    pub frame_logs: FrameLogConfig,
     /// The log's part.
     pub log: LogConfig,
     /// The environment as it was when the process started. Not a setting.
@@ -52,6 +57,8 @@ impl Config {
             server: ServerConfig::defaults(data_dir.clone()),
             codex: CodexConfig::defaults(environment.clone()),
             policy: PolicyConfig::defaults(data_dir.clone()),
+            store: StoreConfig::default(),
+            frame_logs: FrameLogConfig::default(),
             log: LogConfig::default(),
             data_dir,
             environment,

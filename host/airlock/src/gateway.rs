@@ -3,10 +3,11 @@
 use std::error::Error;
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use crate::config::Config;
 use crate::preflight;
@@ -21,11 +22,15 @@ use airlock_metrics::Metrics;
 use airlock_policy::Registry;
 use airlock_rehearsal as rehearsal;
 use airlock_server::config::ServerTurnLimits;
-use airlock_server::flow::Flow;
+use airlock_server::flow::{Flow, Objects};
 use airlock_server::http::{self, HttpServer};
+use airlock_store::{SqliteStore, Store};
 
 /// How long all tasks may take to end. A Codex that does not react is killed well before.
 const STOP: Duration = Duration::from_secs(20);
+
+/// The time between removals of expired objects. They are absent to clients before.
+const EXPIRY: Duration = Duration::from_secs(60);
 
 /// How long aborted responses may take to reach their clients.
 const ABORT: Duration = Duration::from_secs(5);
@@ -34,6 +39,9 @@ const ABORT: Duration = Duration::from_secs(5);
 pub struct Gateway {
     server: HttpServer,
     account: Account,
+    objects: Objects,
+    /// None: nothing is stored.
+    store: Option<SqliteStore>,
     tasks: Tasks,
     drain: Duration,
 }
@@ -77,7 +85,14 @@ impl Gateway {
                 "the data folder's disk is nearly full"
             );
         }
+        let store = SqliteStore::open(&config.data_dir, &config.store)
+            .map_err(|error| StartError::Data(error.into()))?;
+        let objects = {
+            let store = store.clone().map(|store| Arc::new(store) as Arc<dyn Store>);
+            Objects::new(store, config.frame_logs.clone())
+        };
         let tasks = Tasks::default();
+        expire(objects.clone(), &tasks);
         let metrics = Metrics::default();
         // Compiling the policy takes long, so it precedes the socket on which clients would wait.
         let registry = match Registry::open(&config.policy, &metrics, &tasks).await {
@@ -92,13 +107,18 @@ impl Gateway {
             source,
         };
         let started = match TcpListener::bind(config.server.listen).await {
-            Ok(listener) => serve(&config, registry, metrics, listener, &tasks).await,
+            Ok(listener) => {
+                let shared = (objects.clone(), metrics);
+                serve(&config, registry, shared, listener, &tasks).await
+            }
             Err(error) => Err(listen(error)),
         };
         match started {
             Ok((server, account)) => Ok(Self {
                 server,
                 account,
+                objects,
+                store,
                 tasks,
                 drain: config.server.limits.drain,
             }),
@@ -118,29 +138,54 @@ impl Gateway {
     /// an error, and then ends Codex.
     pub async fn drain(&self) {
         // A sign-in may take minutes, so it is stopped at once.
-        let (drained, ()) = tokio::join!(self.server.drain(self.drain), self.account.stop());
-        if !drained {
+        let background = timeout(self.drain, self.objects.background_ended());
+        let (drained, ended, ()) = tokio::join!(
+            self.server.drain(self.drain),
+            background,
+            self.account.stop()
+        );
+        if !drained || ended.is_err() {
             tracing::warn!("replies that had not ended in time are ended with an error");
             self.abort().await;
         }
         stop(&self.tasks).await;
+        if let Some(store) = &self.store
+            && let Err(error) = store.close().await
+        {
+            tracing::warn!(%error, "cannot close the store");
+        }
     }
 
     /// Ends all running responses now: a stream by an error frame, another request by a 503, both with the code
     /// `gateway_stopping`. Returns when all connections are closed, or after 5 s, when clients that do not read are cut off.
     pub async fn abort(&self) {
         self.tasks.abort_requests();
-        if !self.server.drain(ABORT).await {
+        let background = timeout(ABORT, self.objects.background_ended());
+        let (drained, _) = tokio::join!(self.server.drain(ABORT), background);
+        if !drained {
             tracing::warn!("connections whose clients do not read are closed without an ending");
         }
     }
+}
+
+/// Spawns the task that removes stored objects and frame logs whose time is over.
+fn expire(objects: Objects, tasks: &Tasks) {
+    let stopping = tasks.clone();
+    tasks.spawn("expiry", async move {
+        loop {
+            tokio::select! {
+                () = sleep(EXPIRY) => objects.expire().await,
+                () = stopping.stopping() => return,
+            }
+        }
+    });
 }
 
 /// Starts the rehearsal's model, Codex and the HTTP server.
 async fn serve(
     config: &Config,
     registry: Registry,
-    metrics: Metrics,
+    (objects, metrics): (Objects, Metrics),
     listener: TcpListener,
     tasks: &Tasks,
 ) -> Result<(HttpServer, Account), StartError> {
@@ -167,6 +212,7 @@ async fn serve(
             turn_limits(config),
             registry.rollout(),
             codex.clone(),
+            objects,
             tasks,
         );
         http::router(

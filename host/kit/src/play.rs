@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use airlock_policy::tape::Tape;
 use airlock_policy::{CallResult, Fault, PolicyCall, Release, Replay};
-use airlock_types::wit::{Admission, Closing, Frame, Output, Plan, Problem};
+use airlock_types::wit::{Action, Admission, Closing, Frame, Output, Plan, Problem};
 
 /// Plays a tape to its end, or to a refusal or fault. The lines have no private data of the release: neither its notes nor the
 /// keys of its parked turns.
@@ -56,7 +56,7 @@ fn describe(result: &CallResult, lines: &mut Vec<String>) {
     let mut line = |text: String| lines.push(format!("  {text}"));
     match result {
         CallResult::Plan(plan) => describe_plan(plan, &mut line),
-        CallResult::Body(body) => line(format!("body: {body}")),
+        CallResult::Action(action) => describe_action(action, &mut line),
         CallResult::Refused(problem) | CallResult::Admission(Admission::Refuse(problem)) => {
             line(format!("refused: {}", refusal(problem)));
         }
@@ -66,6 +66,7 @@ fn describe(result: &CallResult, lines: &mut Vec<String>) {
             frames,
             handoff,
             complete,
+            head,
         }) => {
             frames.iter().for_each(|it| line(frame(it)));
             if let Some(handoff) = handoff {
@@ -79,6 +80,9 @@ fn describe(result: &CallResult, lines: &mut Vec<String>) {
             if *complete {
                 line("complete".to_owned());
             }
+            if let Some(head) = head {
+                line(format!("head: {head}"));
+            }
         }
         CallResult::Closing(closing) => describe_closing(closing, &mut line),
         CallResult::Verdict(verdict) => line(format!("verdict: {}", json(verdict))),
@@ -87,6 +91,23 @@ fn describe(result: &CallResult, lines: &mut Vec<String>) {
             let first = fault.lines().next().unwrap_or_default();
             line(format!("fault: {first}"));
         }
+    }
+}
+
+fn describe_action(action: &Action, line: &mut impl FnMut(String)) {
+    match action {
+        Action::Respond(response) => {
+            response.frames.iter().for_each(|it| line(frame(it)));
+            if response.frames.is_empty() {
+                line(format!("body: {}", response.body));
+            }
+            let changes = response.changes.iter();
+            changes.for_each(|it| line(format!("change: {}", json(it))));
+        }
+        Action::Load(keys) => line(format!("load: {}", json(keys))),
+        Action::Follow(position) => line(format!("follow: {}", json(position))),
+        Action::Stop(key) => line(format!("stop: {key}")),
+        Action::Run(plan) => describe_plan(plan, line),
     }
 }
 
@@ -108,6 +129,15 @@ fn describe_plan(plan: &Plan, line: &mut impl FnMut(String)) {
     plan.briefs
         .iter()
         .for_each(|brief| line(format!("brief: {}", json(brief))));
+    if let Some(object) = &plan.object {
+        line(format!("object: {}", json(object)));
+    }
+    if let Some(body) = &plan.background {
+        line(format!("background: {body}"));
+    }
+    if let Some(lock) = &plan.lock {
+        line(format!("lock: {}", lock.key));
+    }
     if !plan.ignored.is_empty() {
         line(format!("ignored: {}", plan.ignored.join(", ")));
     }
@@ -115,6 +145,9 @@ fn describe_plan(plan: &Plan, line: &mut impl FnMut(String)) {
 
 fn describe_closing(closing: &Closing, line: &mut impl FnMut(String)) {
     closing.frames.iter().for_each(|it| line(frame(it)));
+    if let Some(end) = &closing.object {
+        line(format!("object: {}", json(end)));
+    }
     match &closing.body {
         Ok(body) => {
             // Pretty-printed where it is JSON, so that a diff shows the member that differs.

@@ -7,6 +7,7 @@ use std::fmt;
 use airlock_codex::FleetReport;
 use airlock_metrics::{Metrics, Page};
 use airlock_policy::ShadowTally;
+use airlock_store::StoreUsage;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, text};
 use prometheus_client::registry::Registry;
@@ -21,6 +22,12 @@ pub(crate) struct Scrape {
     pub(crate) fleet: FleetReport,
     /// The number of the shadow's release, and its comparisons by result.
     pub(crate) shadow: Option<(u64, ShadowTally)>,
+    /// The store's objects and bytes. None: there is no store, or it does not answer.
+    pub(crate) store: Option<StoreUsage>,
+    /// Responses that run in the background.
+    pub(crate) background_responses: u64,
+    /// Bytes of the events of background responses.
+    pub(crate) log_bytes: u64,
     /// Lines of the log that were lost.
     pub(crate) lost_lines: u64,
 }
@@ -72,6 +79,20 @@ impl Collector for Scrape {
         page.gauge("airlock_turn_capacity", help, turns.capacity)?;
         let help = "Requests that wait for a turn";
         page.gauge("airlock_waiting_requests", help, turns.waiting)?;
+        if let Some(store) = &self.store {
+            let help = "Responses and conversations in the store";
+            page.gauge("airlock_stored_objects", help, store.objects)?;
+            let help = "Bytes of the store";
+            page.gauge("airlock_store_bytes", help, store.bytes)?;
+        }
+        let help = "Responses that run in the background";
+        page.gauge(
+            "airlock_background_responses",
+            help,
+            self.background_responses,
+        )?;
+        let help = "Bytes of the events that are kept of background responses";
+        page.gauge("airlock_frame_log_bytes", help, self.log_bytes)?;
         fleet::write(page, &self.fleet)?;
         let help = "Lines of the log that were lost because nobody read them in time";
         page.counters("airlock_log_lost_lines", help, [([], self.lost_lines)])

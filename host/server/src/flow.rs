@@ -2,10 +2,12 @@
 //! the response.
 
 mod admission; // when a request may start its turns
+mod background; // responses that run without their client
 mod fan_out; // several turns for one answer
 mod large_body; // limits on large bodies and images
 mod metered_turn; // a turn with its metrics
 mod models; // the list of models
+mod objects; // stored responses and conversations
 mod parked_turns; // turns that wait for their client's tools
 mod plan; // from a parsed request to a planned one
 mod pump; // from events to frames
@@ -14,13 +16,16 @@ mod run; // from an admitted request to a response
 mod turn_set; // the events of several turns in one sequence
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use self::admission::Admission;
 pub use self::admission::Occupancy;
 use self::large_body::LargeBodyLimiter;
+use self::objects::ObjectRecorder;
+pub use self::objects::{ConnectionObjects, ObjectClient, Objects};
 use self::parked_turns::ParkedTurns;
-use self::plan::RenderedRequest;
 pub use self::plan::{ParsedRequest, RequestRoute};
+use self::plan::{PlannedRequest, RenderedRequest};
 pub use self::pump::StreamPiece;
 pub use self::response_stream::ResponseStream;
 pub use self::run::{Continuation, FlowBody, FlowResponse};
@@ -42,6 +47,7 @@ pub struct Flow {
     limits: Arc<ServerLimits>,
     turn_limits: ServerTurnLimits,
     parked_turns: ParkedTurns,
+    objects: Objects,
     large_bodies: Arc<LargeBodyLimiter>,
     tasks: Tasks,
 }
@@ -63,6 +69,7 @@ impl Flow {
         turn_limits: ServerTurnLimits,
         rollout: Rollout,
         codex: Codex,
+        objects: Objects,
         tasks: &Tasks,
     ) -> Self {
         let admission = Arc::new(Admission::new(&config.limits, turn_limits.turns));
@@ -80,6 +87,7 @@ impl Flow {
             recorder: Recorder::new(&config.data_dir, tasks),
             large_bodies: Arc::new(LargeBodyLimiter::new(&config.limits)),
             codex,
+            objects,
             admission,
             limits: Arc::new(config.limits.clone()),
             turn_limits,
@@ -95,12 +103,34 @@ impl Flow {
     /// The policy's refusal or fault, a plan that Codex cannot run, `gateway_busy`, and failures of a turn before its first output.
     pub async fn start(&self, request: ParsedRequest) -> Result<FlowResponse, Failure> {
         match self.plan(request).await? {
-            RenderedRequest::Planned(planned) => {
-                let admitted = self.admit(*planned).await?;
-                self.run(admitted).await
-            }
+            RenderedRequest::Planned(planned) => self.start_planned(*planned).await,
             RenderedRequest::Answered(body) => Ok(FlowResponse::answered(body)),
         }
+    }
+
+    /// Serves a request that the policy has planned.
+    async fn start_planned(&self, mut planned: PlannedRequest) -> Result<FlowResponse, Failure> {
+        let lock = planned.plan.lock.take();
+        let lock = lock.map(|lock| self.objects.lock(&planned.objects.owner, lock));
+        let lock = lock.transpose()?;
+        let object = planned.plan.object.take();
+        let key = object.as_ref().map(|object| object.key.clone());
+        let base = std::mem::take(&mut planned.base);
+        let client = planned.objects.clone();
+        let recorder = (object.is_some() || lock.is_some())
+            .then(|| ObjectRecorder::new(&self.objects, client, object, base, lock));
+        let background = planned.plan.background.take();
+        let recorder = match (background, key, recorder) {
+            (Some(body), Some(key), Some(recorder)) => {
+                return self.run_in_background(planned, recorder, &key, body).await;
+            }
+            (_, _, recorder) => recorder,
+        };
+        let models = self
+            .check(&planned.conversation, &planned.plan.briefs)
+            .await?;
+        let admitted = self.admit(planned, models).await?;
+        self.run(admitted, recorder).await
     }
 
     /// Whether a turn of a gateway sent this request: its headers have a depth that the turn's model provider was
@@ -126,6 +156,16 @@ impl Flow {
         let roles = self.rollout.roles();
         let shadow = roles.shadow.as_ref()?;
         Some((shadow.release.about().number, shadow.tally()))
+    }
+
+    /// How long a stream may be silent before a heartbeat.
+    pub fn heartbeat(&self) -> Duration {
+        self.limits.heartbeat
+    }
+
+    /// The stored objects.
+    pub fn objects(&self) -> &Objects {
+        &self.objects
     }
 
     /// The recorder of tapes.

@@ -21,11 +21,12 @@ mod sse; // server-sent events
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{Extension, State};
+use axum::extract::rejection::RawPathParamsRejection;
+use axum::extract::{Extension, RawPathParams, Request, State};
 use axum::http::header::UPGRADE;
 use axum::http::{HeaderMap, Method, Uri};
 use axum::middleware::from_fn_with_state;
-use axum::routing::{get, post};
+use axum::routing::{get, on};
 
 use self::body::BodyReader;
 use self::dialect::{API_ROUTES, ApiRoute};
@@ -109,17 +110,22 @@ pub fn router(
 
 /// The routes of client APIs, and the answer to unknown paths, behind the API key.
 fn api_routes(api_key: RequiredKey) -> Router<AppState> {
-    let serve = |route: &'static ApiRoute| {
-        post(
-            move |State(app): State<AppState>, Extension(info): Extension<RequestInfo>, request| {
-                api::serve(route, app, info, request)
+    let serve = |route: &'static ApiRoute, method| {
+        on(
+            method,
+            move |State(app): State<AppState>,
+                  Extension(info): Extension<RequestInfo>,
+                  parameters: Result<RawPathParams, RawPathParamsRejection>,
+                  request: Request| {
+                api::serve(route, app, info, parameters, request)
             },
         )
     };
     API_ROUTES
         .iter()
         .fold(Router::new(), |router, route| {
-            router.route(route.path, serve(route))
+            let (method, path) = route.method_and_path();
+            router.route(path, serve(route, method))
         })
         .route("/v1/models", get(models::list))
         .route("/v1/models/{*id}", get(models::show))
@@ -137,7 +143,12 @@ fn probe_routes() -> Router<AppState> {
 }
 
 async fn no_route(method: Method, uri: Uri) -> HttpError {
-    let routes: Vec<&str> = API_ROUTES.iter().map(|route| route.name).collect();
+    let begins = |route: &&ApiRoute| route.requires_body && !route.name.contains('{');
+    let routes: Vec<&str> = API_ROUTES
+        .iter()
+        .filter(begins)
+        .map(|route| route.name)
+        .collect();
     HttpError::no_route(&method, uri.path(), &routes.join(", "))
 }
 

@@ -11,6 +11,7 @@ use airlock_base::quantity::{Bounds, show_bytes, show_millis};
 use airlock_base::secrets::Secret;
 use airlock_codex::config::LoginMode;
 use airlock_policy::config::{PolicySource, SHIPPED};
+use airlock_store::config::StoreMode;
 
 /// A field of the configuration, by its kind of value.
 pub(crate) enum SettingField<'a> {
@@ -42,14 +43,20 @@ pub(crate) enum SettingField<'a> {
     Bool(&'a mut bool),
     /// Which login Codex uses.
     LoginMode(&'a mut LoginMode),
+    /// Where objects are stored.
+    StoreMode(&'a mut StoreMode),
     /// A log filter.
     LogFilter(&'a mut String),
     /// A whole number.
     Count(&'a mut usize),
     /// A whole number of 32 bits.
     Count32(&'a mut u32),
+    /// A whole number of 64 bits.
+    Count64(&'a mut u64),
     /// A size in bytes.
     Bytes(&'a mut usize),
+    /// A size in bytes of 64 bits.
+    Bytes64(&'a mut u64),
     /// A duration.
     Duration(&'a mut std::time::Duration),
 }
@@ -75,9 +82,12 @@ impl SettingField<'_> {
             SettingField::Path(_) | SettingField::Folder(_) => "path",
             SettingField::Bool(_) => "true or false",
             SettingField::LoginMode(_) => "shared or separate",
+            SettingField::StoreMode(_) => "disk, memory or off",
             SettingField::LogFilter(_) => "filter",
-            SettingField::Count(_) | SettingField::Count32(_) => "number",
-            SettingField::Bytes(_) => "bytes, or KiB, MiB, GiB",
+            SettingField::Count(_) | SettingField::Count32(_) | SettingField::Count64(_) => {
+                "number"
+            }
+            SettingField::Bytes(_) | SettingField::Bytes64(_) => "bytes, or KiB, MiB, GiB",
             SettingField::Duration(_) => "ms, s, min or h",
         }
     }
@@ -107,10 +117,13 @@ impl SettingField<'_> {
             Self::Folder(field) => *field = base.path(value)?,
             Self::Bool(field) => *field = value::boolean(value)?,
             Self::LoginMode(field) => *field = value::login_mode(value)?,
+            Self::StoreMode(field) => *field = value::store_mode(value)?,
             Self::LogFilter(field) => *field = value::log_filter(value)?,
             Self::Count(field) => *field = value::count(value, bounds)?,
             Self::Count32(field) => *field = value::count(value, bounds)?,
+            Self::Count64(field) => *field = value::count(value, bounds)?,
             Self::Bytes(field) => *field = value::bytes(value, bounds)?,
+            Self::Bytes64(field) => *field = value::bytes(value, bounds)?,
             Self::Duration(field) => *field = value::duration(value, bounds)?,
         }
         Ok(())
@@ -140,14 +153,25 @@ impl SettingField<'_> {
             Self::Bool(field) => Value::Boolean(**field),
             Self::LoginMode(LoginMode::Shared) => Value::String("shared".to_owned()),
             Self::LoginMode(LoginMode::Separate) => Value::String("separate".to_owned()),
+            Self::StoreMode(field) => Value::String(store_mode(**field).to_owned()),
             Self::LogFilter(field) => Value::String((*field).clone()),
             Self::Count(field) => Value::Integer(i64::try_from(**field).unwrap_or(i64::MAX)),
             Self::Count32(field) => Value::Integer(i64::from(**field)),
+            Self::Count64(field) => Value::Integer(i64::try_from(**field).unwrap_or(i64::MAX)),
             Self::Bytes(field) => Value::String(show_bytes(**field as u64)),
+            Self::Bytes64(field) => Value::String(show_bytes(**field)),
             Self::Duration(field) => Value::String(show_millis(
                 u64::try_from(field.as_millis()).unwrap_or(u64::MAX),
             )),
         })
+    }
+}
+
+fn store_mode(mode: StoreMode) -> &'static str {
+    match mode {
+        StoreMode::Disk => "disk",
+        StoreMode::Memory => "memory",
+        StoreMode::Off => "off",
     }
 }
 

@@ -3,6 +3,7 @@
 use super::{Config, SettingField};
 use airlock_base::quantity::Bounds;
 use airlock_policy::config;
+use airlock_store::config as store;
 
 /// A setting of the operator.
 pub(crate) struct Setting {
@@ -142,6 +143,16 @@ pub(crate) static SETTINGS: &[Setting] = &[
     Setting::new("limits.drain", |c| SettingField::Duration(&mut c.server.limits.drain), "How long running replies may go on once the gateway is signalled to stop.").range(0, HOUR),
     // nginx and cloud load balancers keep theirs for 60 s: the side that sends requests must be the one that closes.
     Setting::new("limits.keep_alive_timeout", |c| SettingField::Duration(&mut c.server.limits.keep_alive_timeout), "How long a client's connection is kept without a request, and how long a request's head may take. Make it longer than a proxy in front keeps its connections.").range(1000, HOUR),
+    Setting::new("store.mode", |c| SettingField::StoreMode(&mut c.store.mode), "Where responses and conversations are stored: \"disk\", in data_dir; \"memory\", until the gateway ends; \"off\", nowhere, and background responses are refused."),
+    Setting::new("store.time", |c| SettingField::Duration(&mut c.store.time), "How long a response or conversation is stored after its last use.").bounds(store::TIME),
+    Setting::new("store.bytes", |c| SettingField::Bytes64(&mut c.store.bytes), "What all stored objects may take together. Past it, those that were not used for longest are removed.").bounds(store::BYTES),
+    Setting::new("store.records", |c| SettingField::Count64(&mut c.store.records), "Responses and conversations that are stored.").bounds(store::RECORDS),
+    Setting::new("store.object_bytes", |c| SettingField::Bytes64(&mut c.store.object_bytes), "The largest response or conversation that is stored.").bounds(store::OBJECT_BYTES),
+    Setting::new("store.chain_objects", |c| SettingField::Count64(&mut c.store.chain_objects), "Responses that may continue one another.").bounds(store::CHAIN_OBJECTS),
+    Setting::new("store.chain_bytes", |c| SettingField::Bytes64(&mut c.store.chain_bytes), "What such a chain may take, as far as one request loads it.").bounds(store::OBJECT_BYTES),
+    Setting::new("frame_logs.log_bytes", |c| SettingField::Bytes64(&mut c.frame_logs.log_bytes), "The events that are kept of one background response, in memory. Past it, its stream cannot be resumed.").bounds(store::LOG_BYTES),
+    Setting::new("frame_logs.total_bytes", |c| SettingField::Bytes64(&mut c.frame_logs.total_bytes), "The events that are kept of all background responses together.").bounds(store::LOG_BYTES),
+    Setting::new("frame_logs.time", |c| SettingField::Duration(&mut c.frame_logs.time), "How long the events of a background response are kept after its end.").bounds(store::LOG_TIME),
     Setting::new("sandbox.memory_bytes", |c| SettingField::Bytes(&mut c.policy.sandbox.memory_bytes), "Memory that a policy may use for one request.").bounds(config::MEMORY_BYTES),
     Setting::new("sandbox.call_timeout", |c| SettingField::Duration(&mut c.policy.sandbox.call_timeout), "How long one call into a policy may take.").bounds(config::CALL_TIMEOUT),
     Setting::new("sandbox.request_time", |c| SettingField::Duration(&mut c.policy.sandbox.request_time), "CPU time that all calls of one request into a policy may take together.").bounds(config::REQUEST_TIME),

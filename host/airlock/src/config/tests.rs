@@ -61,15 +61,16 @@ fn other_value(setting: &Setting, existing: &Path) -> String {
         SettingField::Path(_) | SettingField::Folder(_) => "/somewhere/else",
         SettingField::Bool(on) => return (!*on).to_string(),
         SettingField::LoginMode(_) => "separate",
+        SettingField::StoreMode(_) => "off",
         SettingField::LogFilter(_) => "error",
-        SettingField::Count(_) | SettingField::Count32(_) => "77",
+        SettingField::Count(_) | SettingField::Count32(_) | SettingField::Count64(_) => "77",
         // Twice the largest body, at least.
         SettingField::Bytes(_) if setting.key == "limits.line_bytes" => "65MiB",
         // Six times the largest body, at least.
         SettingField::Bytes(_) if setting.key == "limits.body_memory_bytes" => "192MiB",
         SettingField::Bytes(_) if setting.key == "policies.compile_memory_bytes" => "1GiB",
         SettingField::Bytes(_) if setting.key == "fleet.recycle_resident_bytes" => "1GiB",
-        SettingField::Bytes(_) => "3MiB",
+        SettingField::Bytes(_) | SettingField::Bytes64(_) => "3MiB",
         SettingField::Duration(_) => "7s",
     }
     .to_owned()

@@ -12,6 +12,7 @@ use airlock_base::quantity::{self, Bounds, in_range, narrow};
 use airlock_base::secrets::Secret;
 use airlock_codex::config::LoginMode;
 use airlock_policy::config::{PolicySource, SHIPPED};
+use airlock_store::config::StoreMode;
 
 /// What the paths of a source are relative to.
 pub(super) struct PathBase<'a> {
@@ -113,6 +114,18 @@ pub(super) fn login_mode(value: &Value) -> Result<LoginMode, String> {
     }
 }
 
+/// Where objects are stored.
+pub(super) fn store_mode(value: &Value) -> Result<StoreMode, String> {
+    match text(value)? {
+        "disk" => Ok(StoreMode::Disk),
+        "memory" => Ok(StoreMode::Memory),
+        "off" => Ok(StoreMode::Off),
+        other => Err(format!(
+            "{other:?} is neither \"disk\" nor \"memory\" nor \"off\""
+        )),
+    }
+}
+
 /// A log filter, as `RUST_LOG` has it.
 pub(super) fn log_filter(value: &Value) -> Result<String, String> {
     let filter = text(value)?;
@@ -129,7 +142,7 @@ pub(super) fn count<T: TryFrom<u64>>(value: &Value, bounds: Bounds) -> Result<T,
 }
 
 /// A size in bytes within bounds.
-pub(super) fn bytes(value: &Value, bounds: Bounds) -> Result<usize, String> {
+pub(super) fn bytes<T: TryFrom<u64>>(value: &Value, bounds: Bounds) -> Result<T, String> {
     let bytes = quantity::bytes(value)?;
     narrow(in_range(bytes, bounds, quantity::show_bytes)?)
 }

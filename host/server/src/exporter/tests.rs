@@ -10,6 +10,7 @@ use super::*;
 use airlock_codex::FleetReport;
 use airlock_metrics::{CallPurpose, TokenCounts};
 use airlock_policy::ShadowTally;
+use airlock_store::StoreUsage;
 
 const CHAT: &str = "/v1/chat/completions";
 
@@ -26,6 +27,13 @@ fn text(metrics: &Metrics) -> String {
             ..FleetReport::default()
         },
         shadow: None,
+        store: Some(StoreUsage {
+            objects: 12,
+            bytes: 4096,
+            capacity: 1 << 20,
+        }),
+        background_responses: 1,
+        log_bytes: 640,
         lost_lines: 0,
     };
     scrape.text().unwrap()
@@ -214,6 +222,13 @@ fn a_shadows_tally_is_exported() {
                 ..ShadowTally::default()
             },
         )),
+        store: Some(StoreUsage {
+            objects: 12,
+            bytes: 4096,
+            capacity: 1 << 20,
+        }),
+        background_responses: 1,
+        log_bytes: 640,
         lost_lines: 0,
     };
     let text = scrape.text().unwrap();

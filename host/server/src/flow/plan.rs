@@ -8,16 +8,23 @@ use tokio_util::sync::CancellationToken;
 use tracing::Span;
 
 use super::large_body::BodyPermits;
+use super::objects::{ObjectClient, Objects};
+use super::run::FlowBody;
 use super::{Caller, Flow};
 use airlock_attachments::Attachments;
 use airlock_base::memory::MemoryShare;
 use airlock_codex::{Conversation, brief_bytes};
 use airlock_metrics::RequestMetrics;
 use airlock_policy::request_size::BodyLimits;
-use airlock_policy::{Chosen, Session};
+use airlock_policy::{Chosen, Client, Fault, Session};
 use airlock_types::failure::Failure;
 use airlock_types::offload::{LARGE, offload};
-use airlock_types::wit::{Action, Plan, ProblemKind, Request, Transport};
+use airlock_types::wit::{
+    Action, Loaded, ObjectKeys, Plan, ProblemKind, Request, StoredItem, Transport,
+};
+
+/// How many times a policy may load for one request.
+const LOADS: usize = 3;
 
 /// A request that was received completely. Its body is UTF-8 within the size limit, and not yet decoded as JSON.
 pub struct ParsedRequest {
@@ -35,6 +42,8 @@ pub struct ParsedRequest {
     pub memory: MemoryShare,
     /// Whether a turn of a gateway sent the request, perhaps one of this gateway.
     pub nested: bool,
+    /// The client whose stored objects it uses.
+    pub objects: ObjectClient,
 }
 
 /// A route of a client's API, with its parameters.
@@ -53,8 +62,8 @@ pub struct RequestRoute {
 pub(super) enum RenderedRequest {
     /// Turns for Codex.
     Planned(Box<PlannedRequest>),
-    /// The response's body.
-    Answered(String),
+    /// A response without a turn.
+    Answered(FlowBody),
 }
 
 /// A request that the policy has planned.
@@ -65,6 +74,10 @@ pub(super) struct PlannedRequest {
     /// The model, instructions, history and tools are in the conversation.
     pub(super) plan: Plan,
     pub(super) conversation: Conversation,
+    /// The items of the objects that the plan's object continues.
+    pub(super) base: Vec<StoredItem>,
+    pub(super) objects: ObjectClient,
+    pub(super) client: Client,
     pub(super) metrics: RequestMetrics,
 }
 
@@ -74,7 +87,7 @@ impl Flow {
     /// # Errors
     /// `gateway_busy`, `request_too_large`, the policy's refusal or fault, or a plan that cannot be sent to Codex.
     pub(super) async fn plan(&self, request: ParsedRequest) -> Result<RenderedRequest, Failure> {
-        let caller = request.caller;
+        let (caller, objects) = (request.caller, request.objects);
         let permits = self
             .large_bodies
             .enter(&request.body, request.memory)
@@ -103,8 +116,11 @@ impl Flow {
             path_parameters: request.route.path_parameters,
             query: request.route.query,
             seed: uuid::Uuid::new_v4().simple().to_string(),
-            transport: Transport::Http,
-            has_store: true,
+            transport: match objects.connection {
+                Some(_) => Transport::Websocket,
+                None => Transport::Http,
+            },
+            has_store: self.objects.has_store(),
             loaded: None,
         };
         let bytes = request.body.len();
@@ -112,13 +128,17 @@ impl Flow {
             shadow.follow(&mut session, &request.id, bytes);
         }
         self.recorder.follow(&mut session, &request.id, bytes);
-        let rendered = Box::pin(render(
+        let rendering = Rendering {
+            stored: self.objects.clone(),
             session,
             request,
             attachments,
             permits,
-            caller.metrics,
-        ));
+            objects,
+            client: caller.client,
+            metrics: caller.metrics,
+        };
+        let rendered = Box::pin(rendering.run());
         if bytes < LARGE {
             rendered.await
         } else {
@@ -170,51 +190,113 @@ async fn run_offloaded(
     })
 }
 
-/// Has the policy render the request, and makes a conversation of its plan.
-async fn render(
-    mut session: Session,
-    mut request: Request,
+/// A request that the policy renders.
+struct Rendering {
+    stored: Objects,
+    session: Session,
+    request: Request,
     attachments: Attachments,
-    mut permits: BodyPermits,
+    permits: BodyPermits,
+    objects: ObjectClient,
+    client: Client,
     metrics: RequestMetrics,
-) -> Result<RenderedRequest, Failure> {
-    let before = session.memory_bytes();
-    let mut plan = match session.render(&request).await? {
-        Action::Run(plan) => plan,
-        Action::Respond(response) => return Ok(RenderedRequest::Answered(response.body)),
-        Action::Load(_) | Action::Follow(_) | Action::Stop(_) => {
-            let message = "The policy uses stored objects, which this gateway does not have.";
-            return Err(Failure::new(
-                ProblemKind::Internal,
-                "policy_failed",
-                message,
-            ));
+}
+
+impl Rendering {
+    /// Has the policy render the request, and makes a conversation of its plan.
+    async fn run(mut self) -> Result<RenderedRequest, Failure> {
+        let before = self.session.memory_bytes();
+        let mut plan = match self.action().await? {
+            Action::Run(plan) => plan,
+            Action::Respond(response) => {
+                let changes = self.stored.change(&self.objects, response.changes);
+                changes.await?;
+                let body = match response.frames.is_empty() {
+                    true => FlowBody::Json(response.body),
+                    false => FlowBody::Frames(response.frames),
+                };
+                return Ok(RenderedRequest::Answered(body));
+            }
+            Action::Follow(position) => {
+                let reader = self.stored.follow(&self.objects, &position);
+                let reader = reader.ok_or_else(|| no_log(&position.key))?;
+                return Ok(RenderedRequest::Answered(FlowBody::Log(reader)));
+            }
+            Action::Load(_) | Action::Stop(_) => return Err(too_many_loads().into()),
+        };
+        // The plan has its text now.
+        drop(take(&mut self.request.body));
+        let base = plan.object.as_ref().and_then(|object| object.base.clone());
+        let base = base.and_then(|base| take_items(self.request.loaded.take(), &base));
+        self.request.loaded = None;
+        // A policy's memory grows, and does not shrink until the session ends.
+        let grown = self.session.memory_bytes().saturating_sub(before);
+        let mut memory = self.permits.memory;
+        self.session.occupy(memory.split_off(grown));
+        let conversation = Conversation::new(
+            plan.model.take(),
+            take(&mut plan.instructions),
+            take(&mut plan.history),
+            take(&mut plan.tools),
+            self.attachments,
+        )?;
+        for brief in &plan.briefs {
+            conversation.check_images(brief)?;
         }
-    };
-    // The plan has its text now.
-    drop(take(&mut request.body));
-    // A policy's memory grows, and does not shrink until the session ends.
-    let grown = session.memory_bytes().saturating_sub(before);
-    session.occupy(permits.memory.split_off(grown));
-    let conversation = Conversation::new(
-        plan.model.take(),
-        take(&mut plan.instructions),
-        take(&mut plan.history),
-        take(&mut plan.tools),
-        attachments,
-    )?;
-    for brief in &plan.briefs {
-        conversation.check_images(brief)?;
+        // The briefs are dropped before the conversation.
+        let briefs: usize = plan.briefs.iter().map(brief_bytes).sum();
+        let memory = memory.split_off(conversation.bytes() + briefs);
+        Ok(RenderedRequest::Planned(Box::new(PlannedRequest {
+            session: self.session,
+            request: self.request,
+            plan,
+            conversation: conversation.with_memory(memory),
+            base: base.unwrap_or_default(),
+            objects: self.objects,
+            client: self.client,
+            metrics: self.metrics,
+        })))
     }
-    // The briefs are dropped before the conversation.
-    let briefs: usize = plan.briefs.iter().map(brief_bytes).sum();
-    let memory = permits.memory.split_off(conversation.bytes() + briefs);
-    let conversation = conversation.with_memory(memory);
-    Ok(RenderedRequest::Planned(Box::new(PlannedRequest {
-        session,
-        request,
-        plan,
-        conversation,
-        metrics,
-    })))
+
+    /// The policy's action for the request, once all is loaded that it needs.
+    async fn action(&mut self) -> Result<Action, Failure> {
+        for _ in 0..LOADS {
+            let keys = match self.session.render(&self.request).await? {
+                Action::Load(keys) => keys,
+                Action::Stop(key) => {
+                    self.stored.stop(&self.objects.owner, &key).await;
+                    ObjectKeys {
+                        objects: vec![key],
+                        items: Vec::new(),
+                    }
+                }
+                action @ (Action::Run(_) | Action::Respond(_) | Action::Follow(_)) => {
+                    return Ok(action);
+                }
+            };
+            self.request.loaded = Some(self.stored.load(&self.objects, &keys).await?);
+        }
+        self.session.render(&self.request).await
+    }
+}
+
+/// The items of the loaded object with this key.
+fn take_items(loaded: Option<Loaded>, key: &str) -> Option<Vec<StoredItem>> {
+    let mut objects = loaded?.objects.into_iter();
+    objects
+        .find(|object| object.key == key)
+        .map(|object| object.items)
+}
+
+/// The failure of a request for the frames of a response that has none.
+fn no_log(key: &str) -> Failure {
+    let message = format!(
+        "The events of '{key}' are no longer there. Retrieve the response without `stream`."
+    );
+    Failure::new(ProblemKind::NotFound, "events_not_found", message)
+}
+
+/// The fault of a policy that does not stop loading.
+fn too_many_loads() -> Fault {
+    Fault::Contract(format!("a request loads more than {LOADS} times"))
 }

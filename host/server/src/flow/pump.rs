@@ -17,8 +17,9 @@ use tracing::Span;
 use self::first_token::FirstToken;
 pub use self::piece::StreamPiece;
 use self::piece::{is_visible, record_ending};
-use self::sequence::SequenceNumbers;
+pub(super) use self::sequence::SequenceNumbers;
 use super::fan_out::FanOut;
+use super::objects::ObjectRecorder;
 use super::parked_turns::ParkedTurns;
 use super::turn_set::TurnSet;
 use airlock_codex::Turn;
@@ -52,6 +53,8 @@ pub(super) struct Pump {
     /// Why the turn failed, for the log.
     cause: Option<Box<dyn Error + Send + Sync>>,
     parked_turns: ParkedTurns,
+    /// Stores the response. Boxed: most responses are not stored.
+    recorder: Option<Box<ObjectRecorder>>,
     /// The turn to park, with its key, once the answer is complete.
     to_park: Option<(String, Turn)>,
     streaming: bool,
@@ -97,6 +100,7 @@ impl Pump {
             early_closing: None,
             cause: None,
             parked_turns,
+            recorder: None,
             to_park: None,
             streaming: metrics.is_some(),
             first_token: FirstToken::new(metrics),
@@ -114,6 +118,13 @@ impl Pump {
     pub(super) fn with_fan_out(mut self, fan_out: FanOut, opened: Vec<Event>) -> Self {
         self.fan_out = Some(Box::new(fan_out));
         self.batch = opened;
+        self
+    }
+
+    /// Stores the response with this recorder.
+    #[must_use]
+    pub(super) fn with_recorder(mut self, recorder: ObjectRecorder) -> Self {
+        self.recorder = Some(Box::new(recorder));
         self
     }
 
@@ -233,6 +244,10 @@ impl Pump {
         if let Some(ending) = self.ending.take() {
             record_ending(&self.span, &ending);
             let mut closing = self.session.finish(&ending).await?;
+            // Before the client receives the last frames: it may continue the response at once.
+            if let Some(mut recorder) = self.recorder.take() {
+                recorder.end(closing.object.take()).await;
+            }
             self.sequence.insert(&mut closing.frames);
             self.first_token.ended(&ending, &closing.frames);
             // Before the client receives the calls: it may answer at once.
@@ -262,6 +277,9 @@ impl Pump {
             fan_out.set_pending(later);
         }
         self.batch.drain(..count);
+        if let (Some(head), Some(recorder)) = (output.head.take(), &mut self.recorder) {
+            recorder.replace_head(head).await;
+        }
         if let Some(handoff) = output.handoff {
             self.hand_off(handoff);
         } else if output.complete {
@@ -283,6 +301,15 @@ impl Pump {
     pub(super) fn fail(&mut self, fault: Fault) {
         self.stop();
         self.fault = Some(fault);
+    }
+
+    /// Ends the response as interrupted, and stops its turns.
+    pub(super) fn interrupt(&mut self) {
+        if !self.is_over() {
+            self.stop();
+            self.batch.clear();
+            self.ending = Some(Ending::Interrupted);
+        }
     }
 
     /// The answer is complete: its turn will be parked if the handoff has a key, and ends otherwise.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::Flow;
 use super::fan_out::{FanOut, TurnStarter};
 use super::metered_turn::MeteredTurn;
+use super::objects::ObjectRecorder;
 use super::parked_turns::ParkedTurns;
 use super::plan::PlannedRequest;
 use super::pump::Pump;
@@ -13,8 +14,9 @@ use super::turn_set::{ANSWER, TurnSet};
 use airlock_codex::{Conversation, Permit, TurnContext};
 use airlock_metrics::RequestMetrics;
 use airlock_policy::Session;
+use airlock_store::FrameLogReader;
 use airlock_types::failure::Failure;
-use airlock_types::wit::{Brief, Context, ProblemKind, Resume};
+use airlock_types::wit::{Brief, Context, Frame, ProblemKind, Resume};
 
 /// A request that may start its turns.
 pub(super) struct AdmittedRequest {
@@ -57,11 +59,11 @@ pub enum Continuation {
 
 impl FlowResponse {
     /// The response to a request that needs no turn.
-    pub(super) fn answered(body: String) -> Self {
+    pub(super) fn answered(body: FlowBody) -> Self {
         Self {
             ignored_parameters: Vec::new(),
             continuation: None,
-            body: FlowBody::Json(body),
+            body,
         }
     }
 }
@@ -70,42 +72,49 @@ impl FlowResponse {
 pub enum FlowBody {
     /// Frames as they come. Dropping it stops the turns.
     Stream(ResponseStream),
+    /// The frames of a background response. Dropping it stops nothing.
+    Log(FrameLogReader),
+    /// A stream that needs no turn. At least one frame.
+    Frames(Vec<Frame>),
     /// The complete response.
     Json(String),
 }
 
 impl Flow {
+    /// The models of a request's turns, once Codex can serve it. Precedes the queue: a request that cannot be served fails at
+    /// once.
+    ///
+    /// # Errors
+    /// Codex cannot serve, or not with these models.
+    pub(super) async fn check(
+        &self,
+        conversation: &Conversation,
+        briefs: &[Brief],
+    ) -> Result<Vec<String>, Failure> {
+        self.codex.wait_ready().await?;
+        self.codex.check(conversation, briefs).await
+    }
+
     /// Waits for the permits of a request's turns.
     ///
     /// # Errors
-    /// Codex cannot serve, or not with these models; the policy refuses; or no permit came free in time.
-    pub(super) async fn admit(&self, planned: PlannedRequest) -> Result<AdmittedRequest, Failure> {
-        let PlannedRequest {
-            mut session,
-            request,
-            plan,
-            conversation,
-            metrics,
-        } = planned;
-        // Before the queue: a request that cannot be served fails at once.
-        self.codex.wait_ready().await?;
-        let models = self.codex.check(&conversation, &plan.briefs).await?;
-        let permits = self
+    /// The policy refuses, or no permit came free in time.
+    pub(super) async fn admit(
+        &self,
+        mut planned: PlannedRequest,
+        models: Vec<String>,
+    ) -> Result<AdmittedRequest, Failure> {
+        let wanted = planned.plan.briefs.len();
+        let admitted = self
             .admission
-            .enter(&mut session, plan.briefs.len(), &metrics)
-            .await?;
-        let context = Context {
-            id: request.id,
-            arrived: request.arrived,
-            dialect: request.dialect,
-            model: self.codex.model_name(&conversation, None),
-            notes: plan.notes,
-            seed: request.seed,
-        };
+            .enter(&mut planned.session, wanted, &planned.metrics);
+        let permits = admitted.await?;
+        let context = self.context(&planned);
+        let plan = planned.plan;
         Ok(AdmittedRequest {
-            session,
+            session: planned.session,
             context,
-            conversation: Arc::new(conversation),
+            conversation: Arc::new(planned.conversation),
             briefs: plan.briefs,
             models,
             permits,
@@ -113,20 +122,35 @@ impl Flow {
             raw_items: plan.raw_items,
             resume: plan.resume,
             ignored_parameters: plan.ignored,
-            metrics,
+            metrics: planned.metrics,
         })
     }
 
+    /// The context of a request's reply, with the model that is expected to run.
+    pub(super) fn context(&self, planned: &PlannedRequest) -> Context {
+        Context {
+            id: planned.request.id.clone(),
+            arrived: planned.request.arrived,
+            dialect: planned.request.dialect.clone(),
+            model: self.codex.model_name(&planned.conversation, None),
+            notes: planned.plan.notes.clone(),
+            seed: planned.request.seed.clone(),
+        }
+    }
+
     /// Starts or resumes the turns of a request. A streamed response is returned at its first output, another once complete.
-    pub(super) async fn run(&self, mut admitted: AdmittedRequest) -> Result<FlowResponse, Failure> {
+    pub(super) async fn run(
+        &self,
+        mut admitted: AdmittedRequest,
+        recorder: Option<ObjectRecorder>,
+    ) -> Result<FlowResponse, Failure> {
         let streaming = admitted.streaming;
         let ignored_parameters = std::mem::take(&mut admitted.ignored_parameters);
         let fans_out = admitted.briefs.len() > 1;
-        let (pump, continuation) = if fans_out {
-            (self.fan_out(admitted).await?, None)
-        } else {
-            self.single(admitted).await?
-        };
+        let (mut pump, continuation) = self.begin(admitted).await?;
+        if let Some(recorder) = recorder {
+            pump = pump.with_recorder(recorder);
+        }
         let body = if streaming {
             let pump = pump
                 .until_first_output(self.limits.first_event_wait)
@@ -144,6 +168,18 @@ impl Flow {
             continuation,
             body,
         })
+    }
+
+    /// Starts or resumes the turns of a request, and returns the pump over them.
+    pub(super) async fn begin(
+        &self,
+        admitted: AdmittedRequest,
+    ) -> Result<(Pump, Option<Continuation>), Failure> {
+        if admitted.briefs.len() > 1 {
+            Ok((self.fan_out(admitted).await?, None))
+        } else {
+            self.single(admitted).await
+        }
     }
 
     /// The pump over the one turn of a request, which has begun or resumed.

@@ -1,6 +1,8 @@
 //! The routes of client APIs, which the policy answers.
 
-use axum::extract::Request;
+use axum::body::HttpBody as _;
+use axum::extract::rejection::RawPathParamsRejection;
+use axum::extract::{RawPathParams, Request};
 use axum::http::{HeaderName, HeaderValue, StatusCode, Uri};
 use axum::response::Response;
 
@@ -8,13 +10,21 @@ use super::dialect::ApiRoute;
 use super::failure::HttpError;
 use super::middleware::RequestInfo;
 use super::{AppState, json, sse};
-use crate::flow::{Caller, Continuation, FlowBody, ParsedRequest, RequestRoute};
+use crate::flow::{Caller, Continuation, FlowBody, ObjectClient, ParsedRequest, RequestRoute};
+use airlock_base::memory::MemoryShare;
+use airlock_store::Owner;
 
 /// Lists the parameters that are not honoured.
 const IGNORED: HeaderName = HeaderName::from_static("x-airlock-ignored");
 
 /// Reports how the turn that waited for the request's tool results continued.
 const TURN: HeaderName = HeaderName::from_static("x-airlock-turn");
+
+/// The most parameters of a query.
+const QUERY_PAIRS: usize = 64;
+
+/// The owner of stored objects: there is one API key at most, and all its clients share them.
+const OWNER: &str = "default";
 
 /// The most bytes of `IGNORED`. Its names come from the client.
 const IGNORED_BYTES: usize = 1024;
@@ -24,14 +34,22 @@ pub(super) async fn serve(
     route: &'static ApiRoute,
     app: AppState,
     info: RequestInfo,
+    parameters: Result<RawPathParams, RawPathParamsRejection>,
     request: Request,
 ) -> Result<Response, HttpError> {
+    let Ok(parameters) = parameters else {
+        return Err(HttpError::invalid("invalid_path", "The path is not UTF-8."));
+    };
     let headers = request.headers();
     let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let nested = app.flow.is_nested(header);
     let client = request.extensions().get().copied().unwrap_or_default();
-    let query = query(request.uri());
-    let (body, memory) = app.bodies.read_json_text(request).await?;
+    let query = query(request.uri())?;
+    let (body, memory) = if route.requires_body || !request.body().is_end_stream() {
+        app.bodies.read_json_text(request).await?
+    } else {
+        ("{}".to_owned(), MemoryShare::default())
+    };
     let caller = Caller {
         canary_key: info.shown_id,
         client,
@@ -44,12 +62,19 @@ pub(super) async fn serve(
         route: RequestRoute {
             dialect: route.dialect.name(),
             name: route.name,
-            path_parameters: Vec::new(),
+            path_parameters: parameters
+                .iter()
+                .map(|(_, value)| value.to_owned())
+                .collect(),
             query,
         },
         body,
         memory,
         nested,
+        objects: ObjectClient {
+            owner: Owner::new(OWNER),
+            connection: None,
+        },
     };
     let result = app.flow.start(parsed).await?;
     let mut response = match result.body {
@@ -57,6 +82,16 @@ pub(super) async fn serve(
             let open = info.metrics.open();
             sse::response(sse::body(stream, route.dialect, open, info.exchange))
         }
+        FlowBody::Log(reader) => {
+            let heartbeat = app.flow.heartbeat();
+            sse::response(sse::log_body(
+                reader,
+                route.dialect,
+                heartbeat,
+                info.exchange,
+            ))
+        }
+        FlowBody::Frames(frames) => sse::response(sse::whole_body(&frames)),
         FlowBody::Json(body) => json::response(StatusCode::OK, body),
     };
     if let Some(names) = ignored(&result.ignored_parameters) {
@@ -73,9 +108,20 @@ pub(super) async fn serve(
 }
 
 /// The names and values of a query, decoded. What is not UTF-8 becomes U+FFFD.
-fn query(uri: &Uri) -> Vec<(String, String)> {
+///
+/// # Errors
+/// There are more than [`QUERY_PAIRS`].
+fn query(uri: &Uri) -> Result<Vec<(String, String)>, HttpError> {
     let query = uri.query().unwrap_or_default().as_bytes();
-    form_urlencoded::parse(query).into_owned().collect()
+    let pairs: Vec<_> = form_urlencoded::parse(query)
+        .into_owned()
+        .take(QUERY_PAIRS + 1)
+        .collect();
+    if pairs.len() > QUERY_PAIRS {
+        let message = format!("The query has more than {QUERY_PAIRS} parameters.");
+        return Err(HttpError::invalid("invalid_query", &message));
+    }
+    Ok(pairs)
 }
 
 /// The value of `IGNORED`. Characters that are unusual in a parameter's name become question marks. None: it would be empty.

@@ -3,6 +3,7 @@
 use axum::http::header::CONTENT_LENGTH;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::response::Response;
+use axum::routing::MethodFilter;
 use serde::Serialize;
 
 use super::failure::{EnvelopedError, ProblemBody, envelope};
@@ -28,42 +29,75 @@ pub(super) enum Dialect {
     Messages,
 }
 
-/// A route that policies answer. All take `POST`.
+/// A route that policies answer.
 pub(super) struct ApiRoute {
     pub(super) dialect: Dialect,
     /// The method and path, as policies name the route.
     pub(super) name: &'static str,
-    pub(super) path: &'static str,
+    /// Whether a request must have a body. Without one the policy receives an empty object.
+    pub(super) requires_body: bool,
 }
 
 /// The routes that policies answer.
 pub(super) const API_ROUTES: &[ApiRoute] = &[
-    ApiRoute {
-        dialect: Dialect::ChatCompletions,
-        name: "POST /v1/chat/completions",
-        path: "/v1/chat/completions",
-    },
-    ApiRoute {
-        dialect: Dialect::Responses,
-        name: "POST /v1/responses",
-        path: "/v1/responses",
-    },
-    ApiRoute {
-        dialect: Dialect::Responses,
-        name: "POST /v1/responses/input_tokens",
-        path: "/v1/responses/input_tokens",
-    },
-    ApiRoute {
-        dialect: Dialect::Messages,
-        name: "POST /v1/messages",
-        path: "/v1/messages",
-    },
-    ApiRoute {
-        dialect: Dialect::Messages,
-        name: "POST /v1/messages/count_tokens",
-        path: "/v1/messages/count_tokens",
-    },
+    ApiRoute::chat("POST /v1/chat/completions"),
+    ApiRoute::responses("POST /v1/responses"),
+    ApiRoute::responses("POST /v1/responses/input_tokens"),
+    ApiRoute::responses("POST /v1/responses/compact"),
+    ApiRoute::responses("GET /v1/responses/{response_id}").without_body(),
+    ApiRoute::responses("DELETE /v1/responses/{response_id}").without_body(),
+    ApiRoute::responses("POST /v1/responses/{response_id}/cancel").without_body(),
+    ApiRoute::responses("GET /v1/responses/{response_id}/input_items").without_body(),
+    ApiRoute::responses("POST /v1/conversations").without_body(),
+    ApiRoute::responses("GET /v1/conversations/{conversation_id}").without_body(),
+    ApiRoute::responses("POST /v1/conversations/{conversation_id}"),
+    ApiRoute::responses("DELETE /v1/conversations/{conversation_id}").without_body(),
+    ApiRoute::responses("POST /v1/conversations/{conversation_id}/items"),
+    ApiRoute::responses("GET /v1/conversations/{conversation_id}/items").without_body(),
+    ApiRoute::responses("GET /v1/conversations/{conversation_id}/items/{item_id}").without_body(),
+    ApiRoute::responses("DELETE /v1/conversations/{conversation_id}/items/{item_id}")
+        .without_body(),
+    ApiRoute::messages("POST /v1/messages"),
+    ApiRoute::messages("POST /v1/messages/count_tokens"),
 ];
+
+impl ApiRoute {
+    const fn chat(name: &'static str) -> Self {
+        Self::new(Dialect::ChatCompletions, name)
+    }
+
+    const fn responses(name: &'static str) -> Self {
+        Self::new(Dialect::Responses, name)
+    }
+
+    const fn messages(name: &'static str) -> Self {
+        Self::new(Dialect::Messages, name)
+    }
+
+    const fn new(dialect: Dialect, name: &'static str) -> Self {
+        Self {
+            dialect,
+            name,
+            requires_body: true,
+        }
+    }
+
+    const fn without_body(mut self) -> Self {
+        self.requires_body = false;
+        self
+    }
+
+    /// The method and the path, with names of parameters in braces.
+    pub(super) fn method_and_path(&self) -> (MethodFilter, &'static str) {
+        let (method, path) = self.name.split_once(' ').unwrap_or(("POST", self.name));
+        let method = match method {
+            "GET" => MethodFilter::GET,
+            "DELETE" => MethodFilter::DELETE,
+            _ => MethodFilter::POST,
+        };
+        (method, path)
+    }
+}
 
 impl Dialect {
     /// The name for policies.

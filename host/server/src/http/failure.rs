@@ -16,9 +16,6 @@ use airlock_policy::request_size::TOO_LARGE;
 use airlock_types::failure::Failure;
 use airlock_types::wit::{Problem, ProblemKind};
 
-/// The hint for the routes of stored responses.
-const STORED: &str = " It does not store responses: send the whole conversation as the `input` of POST /v1/responses.";
-
 /// The hint for a path without its version, or with two.
 const BASE_URL: &str = " The base URL of an OpenAI client is this gateway's address followed by /v1, and that of an \
     Anthropic client is the address alone.";
@@ -53,11 +50,7 @@ impl HttpError {
             Some(below) => (below, true),
             None => (path.trim_start_matches('/'), false),
         };
-        let hint = if versioned
-            && (below.starts_with("responses/") || below.starts_with("conversations"))
-        {
-            STORED
-        } else if versioned && !below.starts_with("v1/") {
+        let hint = if versioned && !below.starts_with("v1/") {
             ""
         } else {
             BASE_URL

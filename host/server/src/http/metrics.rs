@@ -41,11 +41,15 @@ pub(super) fn routes(state: MetricsState, key: Option<Arc<Secret>>) -> Router<Ap
 }
 
 async fn scrape(State(state): State<MetricsState>) -> Result<Response, HttpError> {
+    let objects = state.flow.objects();
     let scrape = Scrape {
         metrics: state.metrics,
         turns: state.flow.turns(),
         fleet: state.flow.fleet(),
         shadow: state.flow.shadow(),
+        store: objects.usage().await,
+        background_responses: objects.background_responses() as u64,
+        log_bytes: objects.log_bytes(),
         lost_lines: (state.lost_lines)(),
     };
     // It reads files of /proc, some of them long.

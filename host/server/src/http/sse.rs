@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
@@ -12,6 +13,7 @@ use axum::response::Response;
 use futures_util::pending;
 use hyper::body::{Body as HttpBody, Frame as HttpFrame};
 use parking_lot::Mutex;
+use tokio::time::timeout;
 use tracing::Span;
 
 use super::dialect::Dialect;
@@ -19,11 +21,17 @@ use super::failure::log;
 use super::listen::HttpExchange;
 use crate::flow::{ResponseStream, StreamPiece};
 use airlock_metrics::{OpenStream, RequestMetrics};
-use airlock_types::wit::Frame;
+use airlock_store::{FrameLogReader, FrameRead};
+use airlock_types::failure::Failure;
+use airlock_types::wit::{Frame, ProblemKind};
 
 /// A comment, with the blank line that clients need which split on blank lines. No event here has an `id:`: with one, some
 /// clients fail on comments.
 pub(super) const HEARTBEAT: &str = ": ping\n\n";
+
+/// The message for a follower of a response whose events were dropped.
+const EVENTS_LOST: &str =
+    "The events of this response are no longer kept. Retrieve the response without `stream`.";
 
 /// A response of server-sent events with this body.
 pub(super) fn response(body: Body) -> Response {
@@ -54,6 +62,41 @@ pub(super) fn body(
         while let Some(piece) = stream.next().await {
             count(&piece, dialect, open.metrics());
             slot.put(encode(piece, dialect, &span)).await;
+        }
+    })
+}
+
+/// The body of a stream that is whole already.
+pub(super) fn whole_body(frames: &[Frame]) -> Body {
+    Body::from(events(frames))
+}
+
+/// The body of the frames of a background response, with heartbeats. If its log is dropped, it ends with an error.
+pub(super) fn log_body(
+    mut log: FrameLogReader,
+    dialect: Dialect,
+    heartbeat: Duration,
+    exchange: HttpExchange,
+) -> Body {
+    pieces(exchange, async move |slot| {
+        loop {
+            let piece = match timeout(heartbeat, log.next()).await {
+                Ok(FrameRead::Frame(frame)) => {
+                    let event = frame.event.as_deref();
+                    let data = std::str::from_utf8(&frame.data).unwrap_or_default();
+                    airlock_wire::sse::events(std::iter::once((event, data))).into()
+                }
+                Ok(FrameRead::Ended) => return,
+                Ok(FrameRead::Dropped) => {
+                    let problem = Failure::new(ProblemKind::Internal, "events_lost", EVENTS_LOST);
+                    let events = dialect.stream_error(&problem.problem, log.next_number());
+                    let events = events.iter().map(|(event, data)| (*event, data.as_str()));
+                    slot.put(airlock_wire::sse::events(events).into()).await;
+                    return;
+                }
+                Err(_) => Bytes::from_static(HEARTBEAT.as_bytes()),
+            };
+            slot.put(piece).await;
         }
     })
 }
@@ -169,8 +212,6 @@ mod tests {
     use http_body_util::BodyExt as _;
 
     use super::*;
-    use airlock_types::failure::Failure;
-    use airlock_types::wit::ProblemKind;
 
     fn frame(event: Option<&str>, data: &str) -> Frame {
         Frame {

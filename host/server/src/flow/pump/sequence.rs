@@ -4,11 +4,11 @@ use airlock_types::wit::Frame;
 
 /// Counts the numbered frames of one stream, from 0.
 #[derive(Debug, Default)]
-pub(super) struct SequenceNumbers(u64);
+pub(in crate::flow) struct SequenceNumbers(u64);
 
 impl SequenceNumbers {
     /// Inserts the next number into each frame that has an offset for one. The offsets have been checked.
-    pub(super) fn insert(&mut self, frames: &mut [Frame]) {
+    pub(in crate::flow) fn insert(&mut self, frames: &mut [Frame]) {
         for frame in frames {
             let offset = frame.number.and_then(|offset| usize::try_from(offset).ok());
             if let Some(offset) = offset.filter(|offset| frame.data.is_char_boundary(*offset)) {
