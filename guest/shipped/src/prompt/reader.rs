@@ -145,6 +145,14 @@ impl<'r> Reader<'r> {
         self.invalid(message)
     }
 
+    /// Reports that the body's member that contains the current value is wrong.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn invalid_root<E: de::Error>(&mut self, message: &str) -> E {
+        self.segments.truncate(1);
+        self.invalid(message)
+    }
+
     /// Reports that the current value is valid, but requires something that this gateway does not support.
     #[cold]
     #[inline(never)]

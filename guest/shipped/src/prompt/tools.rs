@@ -16,7 +16,7 @@ use description::with_schema;
 mod description;
 
 /// The most functions of one request.
-const TOOLS_AT_MOST: usize = 128;
+pub(super) const TOOLS_AT_MOST: usize = 128;
 /// The longest name of a function, in characters.
 const NAME_AT_MOST: usize = 128;
 /// The most bytes of all schemas together: each is processed and sent several times.
@@ -83,7 +83,7 @@ impl<'de> FunctionTools<'de> {
             return Err(reader.invalid(&message));
         }
         if self.functions.len() == TOOLS_AT_MOST {
-            return Err(reader.invalid(&format!("at most {TOOLS_AT_MOST} functions")));
+            return Err(too_many(reader));
         }
         let upstream = upstream_name(&function.name);
         let mut others = self.functions.iter();
@@ -99,6 +99,13 @@ impl<'de> FunctionTools<'de> {
     pub(super) fn into_functions(self) -> Vec<FunctionTool<'de>> {
         self.functions
     }
+}
+
+/// Reports that the request has more functions than it may. `tools`, or the member that has the one too many, is at fault.
+#[cold]
+#[inline(never)]
+pub(super) fn too_many<E: de::Error>(reader: &mut Reader<'_>) -> E {
+    reader.invalid_root(&format!("at most {TOOLS_AT_MOST} functions"))
 }
 
 /// The schema of a function's arguments. None for null.

@@ -110,7 +110,8 @@ impl<'de> RequestBody<'de> for ResponsesBody<'de> {
             let message = "only allowed together with `stream: true`";
             return Err(invalid("stream_options", message));
         }
-        let tools = merged(self.tools.tools, input.tools);
+        let mut tools = self.tools.tools;
+        tools.extend(input.tools);
         let renamed_tools = tools.iter().filter_map(ClientTool::renamed).collect();
         let tool_choice = self.tool_choice.resolve(&tools)?;
         let (format, verbosity) = self.text.into_answer();
@@ -146,8 +147,8 @@ impl ResponsesBody<'_> {
     /// The estimated tokens of the input, as the API returns them.
     pub(in crate::prompt) fn input_tokens(self) -> String {
         let input = self.input.unwrap_or_default();
-        let tools = merged(self.tools.tools, input.tools);
-        let functions: Vec<FunctionTool<'_>> = tools.into_iter().map(|it| it.function).collect();
+        let tools = self.tools.tools.into_iter().chain(input.tools);
+        let functions: Vec<FunctionTool<'_>> = tools.map(|it| it.function).collect();
         let (format, _) = self.text.into_answer();
         let instructions = self.instructions.unwrap_or_default();
         let tokens = input_tokens(&input.conversation, &instructions, &functions, &format);
@@ -170,24 +171,6 @@ impl ResponsesBody<'_> {
         }
         .to_text()
     }
-}
-
-/// The tools of the request, and those of the conversation. Of the latter, a later one replaces an earlier one of its
-/// name: clients send them again when they change.
-fn merged<'de>(
-    mut tools: Vec<ClientTool<'de>>,
-    additional: Vec<ClientTool<'de>>,
-) -> Vec<ClientTool<'de>> {
-    let own = tools.len();
-    for tool in additional {
-        let name = &tool.function.name;
-        let same = tools.iter_mut().skip(own);
-        match same.into_iter().find(|other| other.function.name == *name) {
-            Some(earlier) => *earlier = tool,
-            None => tools.push(tool),
-        }
-    }
-    tools
 }
 
 /// The functions that stand for the tools.

@@ -18,13 +18,14 @@ use crate::prompt::members::read_members;
 use crate::prompt::problems::quoted;
 use crate::prompt::reader::{PathSegment, Reader};
 use crate::prompt::shape::{JsonShape, Scalar};
+use crate::prompt::tools::{TOOLS_AT_MOST, too_many};
 use crate::tools::FunctionCall;
 
 /// `input`, parsed.
 #[derive(Default)]
 pub(super) struct InputItems<'de> {
     pub(super) conversation: ConversationBuilder<'de>,
-    /// The tools of `additional_tools` items.
+    /// The tools of `additional_tools` items, each name once.
     pub(super) tools: Vec<ClientTool<'de>>,
     /// Whether the last item is part of a reply of the model.
     in_reply: bool,
@@ -121,9 +122,29 @@ impl<'de> InputItems<'de> {
             }
             Some("additional_tools") => {
                 let tools = object.read(reader, AdditionalToolsItem)?;
-                self.tools.extend(tools);
+                for tool in tools {
+                    self.add_tool(reader, tool)?;
+                }
             }
             kind => return Err(unsupported(reader, kind)),
+        }
+        Ok(())
+    }
+
+    /// Adds a tool. It replaces an earlier one of its name: clients send their tools again when they change.
+    fn add_tool<E: de::Error>(
+        &mut self,
+        reader: &mut Reader<'_>,
+        tool: ClientTool<'de>,
+    ) -> Result<(), E> {
+        // The bound keeps the search short.
+        let is_full = self.tools.len() == TOOLS_AT_MOST;
+        let name = &tool.function.name;
+        let mut tools = self.tools.iter_mut();
+        match tools.find(|other| other.function.name == *name) {
+            Some(earlier) => *earlier = tool,
+            None if is_full => return Err(too_many(reader)),
+            None => self.tools.push(tool),
         }
         Ok(())
     }

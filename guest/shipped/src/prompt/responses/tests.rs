@@ -10,6 +10,7 @@
 mod refused;
 mod refused_fields;
 mod resumed;
+mod tools;
 
 use serde_json::Value;
 

@@ -11,7 +11,7 @@ use crate::prompt::problems::{invalid, quoted};
 use crate::prompt::reader::{PathSegment, Reader};
 use crate::prompt::shape::{JsonShape, Scalar, StringShape};
 use crate::prompt::tool_choice::{AllowedTools, ToolChoice};
-use crate::prompt::tools::FunctionNameShape;
+use crate::prompt::tools::{FunctionNameShape, TOOLS_AT_MOST};
 
 const EXPECTED: &str =
     "`auto`, `none`, `required`, or an object of `type` `function`, `custom` or `allowed_tools`";
@@ -189,6 +189,9 @@ impl<'de> JsonShape<'de> for AllowedToolsArray {
     ) -> Result<Self::Value, A::Error> {
         let mut tools = Vec::new();
         while let Some(tool) = reader.member(&mut members, tools.len(), AllowedToolShape)? {
+            if tools.len() == TOOLS_AT_MOST {
+                return Err(reader.invalid(&format!("at most {TOOLS_AT_MOST} tools")));
+            }
             tools.push(tool);
         }
         Ok(tools)

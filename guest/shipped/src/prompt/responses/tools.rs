@@ -16,7 +16,7 @@ use crate::prompt::problems::quoted;
 use crate::prompt::reader::{PathSegment, Reader};
 use crate::prompt::schema;
 use crate::prompt::shape::{BooleanShape, JsonShape, StringShape};
-use crate::prompt::tools::{FunctionNameShape, FunctionTool, schema_of};
+use crate::prompt::tools::{FunctionNameShape, FunctionTool, TOOLS_AT_MOST, schema_of, too_many};
 use crate::tools::upstream_name;
 
 /// The types of tools without which the answer is still one: they are ignored and named.
@@ -27,6 +27,9 @@ pub(super) const IGNORED: &[&str] = &[
     "web_search_preview_2025_03_11",
     "tool_search",
 ];
+
+/// The most bytes of a namespace's description, which the model reads once for each of its tools.
+const NAMESPACE_DESCRIPTION_AT_MOST: usize = 16 * 1024;
 
 /// The tools of an array.
 #[derive(Default)]
@@ -111,7 +114,7 @@ impl<'de> ClientTools<'de> {
         match object.kind.as_deref() {
             Some(kind @ ("function" | "custom")) => {
                 let tool = object.read(reader, FlatToolShape)?;
-                self.add(reader, tool, kind == "custom", namespace);
+                self.add(reader, tool, kind == "custom", namespace)?;
             }
             Some("namespace") if namespace.is_none() => {
                 object.read(reader, NamespaceShape(self))?;
@@ -135,13 +138,18 @@ impl<'de> ClientTools<'de> {
     }
 
     /// Adds a tool. The reader's path must be the tool's.
-    fn add(
+    ///
+    /// Each tool has a copy of its namespace's description, so that their number is checked here already.
+    fn add<E: de::Error>(
         &mut self,
-        reader: &Reader<'_>,
+        reader: &mut Reader<'_>,
         tool: FlatTool<'de>,
         custom: bool,
         namespace: Option<&ToolNamespace<'de>>,
-    ) {
+    ) -> Result<(), E> {
+        if self.tools.len() == TOOLS_AT_MOST {
+            return Err(too_many(reader));
+        }
         echo::push_tool(&mut self.echo, &tool, custom);
         let description = tool.description.unwrap_or_default();
         let (description, parameters, schema_path) = if custom {
@@ -168,6 +176,7 @@ impl<'de> ClientTools<'de> {
             custom,
             steps: reader.steps().to_vec(),
         });
+        Ok(())
     }
 }
 
@@ -264,10 +273,14 @@ impl<'de> JsonShape<'de> for NamespaceShape<'_, 'de> {
         let Some(tools) = tools else {
             return Err(reader.invalid_member("tools", "required: an array of tools"));
         };
-        let namespace = ToolNamespace {
-            name,
-            description: description.unwrap_or_default(),
-        };
+        let description = description.unwrap_or_default();
+        if description.len() > NAMESPACE_DESCRIPTION_AT_MOST {
+            let message = format!(
+                "at most {NAMESPACE_DESCRIPTION_AT_MOST} bytes: it precedes the description of each of the namespace's tools"
+            );
+            return Err(reader.invalid_member("description", &message));
+        }
+        let namespace = ToolNamespace { name, description };
         let before = std::mem::take(&mut self.0.echo);
         let shape = ClientToolsShape {
             tools: &mut *self.0,

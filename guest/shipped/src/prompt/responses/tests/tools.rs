@@ -1,0 +1,88 @@
+//! Tools and choices of them: what is counted, what is copied, and which tool a name means.
+
+use super::refused::assert_refused;
+use super::*;
+
+fn names(plan: &Plan) -> Vec<&str> {
+    plan.tools.iter().map(|tool| tool.name.as_str()).collect()
+}
+
+/// So many functions, and then one that is invalid.
+fn functions(count: usize) -> String {
+    let functions: Vec<String> = (0..count)
+        .map(|index| format!(r#"{{"type":"function","name":"f{index}"}}"#))
+        .collect();
+    functions.join(",") + ",{}"
+}
+
+#[test]
+fn a_namespaces_description_is_bounded() {
+    let tools = |length: usize| {
+        let description = "d".repeat(length);
+        format!(
+            r#""tools":[{{"type":"namespace","tools":[{{"type":"function","name":"f"}}],"name":"n","description":"{description}"}}]"#
+        )
+    };
+    let (most, more) = (tools(16_384), tools(16_385));
+    let param = "tools[0].description";
+    assert_refused(
+        ProblemKind::InvalidRequest,
+        &[(&more, param, "at most 16384 bytes")],
+    );
+    let plan = plan(&format!(r#"{{"model":"m","input":"x",{most}}}"#));
+    assert_eq!(plan.tools[0].description.len(), 16_384);
+}
+
+#[test]
+fn tools_beyond_the_most_are_not_read() {
+    let flat = format!(r#""tools":[{}]"#, functions(129));
+    let namespace = format!(
+        r#""tools":[{{"type":"namespace","name":"n","description":"d","tools":[{}]}}]"#,
+        functions(129)
+    );
+    let one_item = format!(
+        r#""input":[{{"type":"additional_tools","tools":[{}]}}]"#,
+        functions(129)
+    );
+    let items: Vec<String> = (0..129)
+        .map(|index| {
+            format!(
+                r#"{{"type":"additional_tools","tools":[{{"type":"function","name":"f{index}"}}]}}"#
+            )
+        })
+        .collect();
+    let items = format!(r#""input":[{},{{}}]"#, items.join(","));
+    let names: Vec<String> = (0..129)
+        .map(|_| r#"{"type":"function","name":"f"}"#.to_owned())
+        .collect();
+    let allowed = format!(
+        r#""tools":[{{"type":"function","name":"f"}}],"tool_choice":{{"type":"allowed_tools","mode":"auto","tools":[{},{{}}]}}"#,
+        names.join(",")
+    );
+    let cases = [
+        (&*flat, "tools", "at most 128 functions"),
+        (&namespace, "tools", "at most 128 functions"),
+        (&one_item, "input", "at most 128 functions"),
+        (&items, "input", "at most 128 functions"),
+        (&allowed, "tool_choice.tools", "at most 128 tools"),
+    ];
+    assert_refused(ProblemKind::InvalidRequest, &cases);
+}
+
+#[test]
+fn tools_that_replace_each_other_count_once() {
+    let items: Vec<String> = (0..1_000)
+        .map(|index| {
+            format!(
+                r#"{{"type":"additional_tools","tools":[{{"type":"function","name":"f","description":"{index}"}}]}}"#
+            )
+        })
+        .collect();
+    let body = format!(
+        r#"{{"model":"m","input":[{{"role":"user","content":"x"}},{}]}}"#,
+        items.join(",")
+    );
+    let plan = plan(&body);
+    assert_eq!(names(&plan), ["f"]);
+    assert_eq!(plan.tools[0].description, "999");
+}
