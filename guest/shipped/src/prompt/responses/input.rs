@@ -261,7 +261,11 @@ impl<'de> JsonShape<'de> for AdditionalToolsItem {
         let mut tools = None;
         read_members!(reader, fields, {
             "type" | "id" | "role" => skip(),
-            "tools" => value(tools, all.shape()),
+            "tools" => run {
+                // Of a duplicate member the last one counts.
+                all = ClientTools::default();
+                tools = Some(reader.field(&mut fields, "tools", all.shape())?);
+            },
         });
         match tools {
             Some(()) => Ok(all.tools),

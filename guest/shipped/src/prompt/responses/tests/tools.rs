@@ -86,3 +86,12 @@ fn tools_that_replace_each_other_count_once() {
     assert_eq!(names(&plan), ["f"]);
     assert_eq!(plan.tools[0].description, "999");
 }
+
+#[test]
+fn of_a_duplicate_tools_member_of_an_item_the_last_counts() {
+    let plan = plan(
+        r#"{"model":"m","input":[{"role":"user","content":"x"},{"type":"additional_tools",
+        "tools":[{"type":"function","name":"f"}],"tools":[{"type":"function","name":"g"}]}]}"#,
+    );
+    assert_eq!(names(&plan), ["g"]);
+}
