@@ -142,9 +142,13 @@ fn push_choice(out: &mut String, choice: &ClientChoice<'_>) {
 
 fn push_named(out: &mut String, tool: &NamedTool<'_>) {
     out.push_str(r#"{"type":"#);
-    json::push_text(out, if tool.custom { "custom" } else { "function" });
+    json::push_text(out, tool.kind());
     out.push_str(r#","name":"#);
     json::push_text(out, &tool.name);
+    if let Some(namespace) = &tool.namespace {
+        out.push_str(r#","namespace":"#);
+        json::push_text(out, namespace);
+    }
     out.push('}');
 }
 

@@ -35,6 +35,18 @@ pub(super) enum ClientChoice<'de> {
 pub(super) struct NamedTool<'de> {
     pub(super) custom: bool,
     pub(super) name: Cow<'de, str>,
+    pub(super) namespace: Option<Cow<'de, str>>,
+}
+
+impl NamedTool<'_> {
+    /// The `type` of such tools.
+    pub(super) fn kind(&self) -> &'static str {
+        kind(self.custom)
+    }
+}
+
+fn kind(custom: bool) -> &'static str {
+    if custom { "custom" } else { "function" }
 }
 
 impl<'de> ClientChoice<'de> {
@@ -51,7 +63,7 @@ impl<'de> ClientChoice<'de> {
             // The error that there are no tools is the same in all dialects.
             Self::Tool(named) if tools.is_empty() => Ok(ToolChoice::Function(named.name)),
             Self::Tool(named) => {
-                let name = function_of(&named, tools, || "tool_choice.name".to_owned())?;
+                let name = function_of(&named, tools, || "tool_choice".to_owned())?;
                 Ok(ToolChoice::Function(name))
             }
             Self::Allowed { required, .. } if tools.is_empty() => {
@@ -65,7 +77,7 @@ impl<'de> ClientChoice<'de> {
                 let mut names = Vec::new();
                 for (index, named) in allowed.iter().enumerate() {
                     if let Some(named) = named {
-                        let path = || format!("tool_choice.tools[{index}].name");
+                        let path = || format!("tool_choice.tools[{index}]");
                         names.push(function_of(named, tools, path)?);
                     }
                 }
@@ -75,22 +87,46 @@ impl<'de> ClientChoice<'de> {
     }
 }
 
-/// The name of the function that stands for a tool, which may be named with or without its namespace.
+/// The name of the function that stands for a tool, which may be named with or without its namespace. `path` is that of the
+/// choice.
 fn function_of<'de>(
     named: &NamedTool<'de>,
     tools: &[ClientTool<'de>],
     path: impl FnOnce() -> String,
 ) -> Result<Cow<'de, str>, Problem> {
-    let by = |matches: &dyn Fn(&ClientTool<'de>) -> bool| tools.iter().find(|tool| matches(tool));
-    let found = by(&|tool| tool.function.name == named.name)
-        .or_else(|| by(&|tool| tool.name == named.name));
-    match found {
-        Some(tool) => Ok(tool.function.name.clone()),
-        None => {
-            let message = format!("no tool of `tools` is called `{}`", quoted(&named.name));
-            Err(invalid(&path(), &message))
-        }
+    let of_name = |tool: &&ClientTool<'de>| match &named.namespace {
+        Some(namespace) => tool.name == named.name && tool.namespace.as_ref() == Some(namespace),
+        None => tool.name == named.name || tool.function.name == named.name,
+    };
+    let of_type = |tool: &&ClientTool<'de>| tool.custom == named.custom;
+    let mut matches = tools.iter().filter(of_name).filter(of_type);
+    let function = |tool: &ClientTool<'de>| tool.function.name.clone();
+    // The whole name of a function is no other's.
+    let whole = |tool: &&ClientTool<'de>| tool.function.name == named.name;
+    if let Some(tool) = matches.clone().find(whole) {
+        return Ok(function(tool));
     }
+    let name = quoted(&named.name);
+    let (member, message) = match (matches.next(), matches.next()) {
+        (Some(tool), None) => return Ok(function(tool)),
+        (Some(_), Some(_)) => {
+            let message = "several tools have this name: give its `namespace`";
+            (".name", message.to_owned())
+        }
+        (None, _) => match (tools.iter().find(of_name), &named.namespace) {
+            (Some(tool), _) => {
+                let kind = kind(tool.custom);
+                (".type", format!("`{name}` is of type `{kind}`"))
+            }
+            (None, Some(namespace)) => {
+                let namespace = quoted(namespace);
+                let message = format!("no tool of the namespace `{namespace}` is called `{name}`");
+                (".name", message)
+            }
+            (None, None) => (".name", format!("no tool of `tools` is called `{name}`")),
+        },
+    };
+    Err(invalid(&(path() + member), &message))
 }
 
 pub(super) struct ClientChoiceShape;
@@ -120,10 +156,12 @@ impl<'de> JsonShape<'de> for ClientChoiceShape {
         reader: &mut Reader<'_>,
         mut fields: A,
     ) -> Result<ClientChoice<'de>, A::Error> {
-        let (mut kind, mut name, mut mode, mut tools) = (None, None, None, None);
+        let (mut kind, mut name, mut namespace) = (None, None, None);
+        let (mut mode, mut tools) = (None, None);
         read_members!(reader, fields, {
             "type" => value(kind, StringShape),
             "name" => nullable(name, FunctionNameShape),
+            "namespace" => nullable(namespace, FunctionNameShape),
             "mode" => nullable(mode, StringShape),
             "tools" => nullable(tools, AllowedToolsArray),
             // A member of a choice that is refused by its type, which may come later.
@@ -135,6 +173,7 @@ impl<'de> JsonShape<'de> for ClientChoiceShape {
                 Some(name) => Ok(ClientChoice::Tool(NamedTool {
                     custom: kind == "custom",
                     name,
+                    namespace,
                 })),
                 None => Err(reader.invalid_member("name", "required: the tool's name")),
             },
@@ -209,10 +248,11 @@ impl<'de> JsonShape<'de> for AllowedToolShape {
         reader: &mut Reader<'_>,
         mut fields: A,
     ) -> Result<Self::Value, A::Error> {
-        let (mut kind, mut name) = (None, None);
+        let (mut kind, mut name, mut namespace) = (None, None, None);
         read_members!(reader, fields, {
             "type" => value(kind, StringShape),
             "name" => nullable(name, FunctionNameShape),
+            "namespace" => nullable(namespace, FunctionNameShape),
             "server_label" => skip(),
         });
         match kind.as_deref() {
@@ -220,6 +260,7 @@ impl<'de> JsonShape<'de> for AllowedToolShape {
                 Some(name) => Ok(Some(NamedTool {
                     custom: kind == "custom",
                     name,
+                    namespace,
                 })),
                 None => Err(reader.invalid_member("name", "required: the tool's name")),
             },

@@ -45,8 +45,8 @@ pub(super) struct ClientTool<'de> {
     pub(super) function: FunctionTool<'de>,
     /// The client's name within the namespace.
     pub(super) name: Cow<'de, str>,
-    namespace: Option<Cow<'de, str>>,
-    custom: bool,
+    pub(super) namespace: Option<Cow<'de, str>>,
+    pub(super) custom: bool,
     /// The path of the tool in the request.
     pub(super) steps: Vec<PathSegment>,
 }

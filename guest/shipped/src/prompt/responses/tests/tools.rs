@@ -95,3 +95,77 @@ fn of_a_duplicate_tools_member_of_an_item_the_last_counts() {
     );
     assert_eq!(names(&plan), ["g"]);
 }
+
+/// Namespaces with tools of one name, and tools of either type.
+const AMBIGUOUS: &str = r#""tools":[{"type":"namespace","name":"a","tools":[{"type":"function","name":"search"},{"type":"function","name":"top"}]},
+{"type":"namespace","name":"b","tools":[{"type":"function","name":"search"},{"type":"custom","name":"edit"},{"type":"function","name":"only"}]},
+{"type":"namespace","name":"c","tools":[{"type":"function","name":"edit"}]},{"type":"function","name":"plain"},{"type":"function","name":"top"}]"#;
+
+#[test]
+fn a_choice_means_the_tool_of_its_namespace_and_type() {
+    for (choice, chosen) in [
+        (
+            r#"{"type":"function","name":"search","namespace":"b"}"#,
+            "b__search",
+        ),
+        (
+            r#"{"type":"function","name":"search","namespace":"a"}"#,
+            "a__search",
+        ),
+        (r#"{"type":"function","name":"b__search"}"#, "b__search"),
+        (r#"{"type":"function","name":"only"}"#, "b__only"),
+        (r#"{"type":"custom","name":"edit"}"#, "b__edit"),
+        (r#"{"type":"function","name":"edit"}"#, "c__edit"),
+        (r#"{"type":"function","name":"top"}"#, "top"),
+        (
+            r#"{"type":"function","name":"top","namespace":"a"}"#,
+            "a__top",
+        ),
+    ] {
+        let allowed = format!(r#"{{"type":"allowed_tools","mode":"required","tools":[{choice}]}}"#);
+        for choice in [choice, &allowed] {
+            let body = format!(r#"{{"model":"m","input":"x",{AMBIGUOUS},"tool_choice":{choice}}}"#);
+            let plan = plan(&body);
+            assert_eq!(names(&plan), [chosen], "{choice}");
+            assert!(plan.ignored.is_empty(), "{:?}", plan.ignored);
+            let expected: Value = serde_json::from_str(choice).unwrap();
+            assert_eq!(echo(&plan)["tool_choice"], expected);
+        }
+    }
+}
+
+#[test]
+fn a_choice_that_means_no_tool_or_several_is_refused() {
+    let choice = |choice: &str| format!(r#"{AMBIGUOUS},"tool_choice":{choice}"#);
+    let allowed = |tool: &str| {
+        choice(&format!(
+            r#"{{"type":"allowed_tools","mode":"auto","tools":[{{"type":"function","name":"plain"}},{tool}]}}"#
+        ))
+    };
+    let ambiguous = r#"{"type":"function","name":"search"}"#;
+    let elsewhere = r#"{"type":"function","name":"only","namespace":"a"}"#;
+    let other_type = r#"{"type":"custom","name":"plain"}"#;
+    let several = "several tools have this name: give its `namespace`";
+    let cases = [
+        (choice(ambiguous), "tool_choice.name", several),
+        (allowed(ambiguous), "tool_choice.tools[1].name", several),
+        (
+            choice(elsewhere),
+            "tool_choice.name",
+            "no tool of the namespace `a` is called `only`",
+        ),
+        (
+            choice(other_type),
+            "tool_choice.type",
+            "`plain` is of type `function`",
+        ),
+        (
+            allowed(other_type),
+            "tool_choice.tools[1].type",
+            "`plain` is of type `function`",
+        ),
+    ];
+    for (fields, param, fragment) in &cases {
+        assert_refused(ProblemKind::InvalidRequest, &[(fields, param, fragment)]);
+    }
+}
