@@ -88,6 +88,26 @@ impl<'r> Reader<'r> {
             push_key(&mut path, &quoted(key));
             return Err(self.fail_at(ProblemKind::Unsupported, path, STRICT));
         }
+        self.note_ignored_here(key);
+        Ok(())
+    }
+
+    /// As `ignore`, for the value at `step` from here, which is named `name` among the ignored ones: it says more than the step.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn ignore_at<E: de::Error>(
+        &mut self,
+        step: PathSegment,
+        name: &str,
+    ) -> Result<(), E> {
+        if self.strict {
+            return Err(self.unsupported_at(&[step], STRICT));
+        }
+        self.note_ignored_here(name);
+        Ok(())
+    }
+
+    fn note_ignored_here(&mut self, key: &str) {
         let mut name = String::new();
         for step in &self.segments {
             match step {
@@ -98,7 +118,6 @@ impl<'r> Reader<'r> {
         }
         push_key(&mut name, &header_safe(key));
         self.note_ignored(name);
-        Ok(())
     }
 
     /// As `ignore`, for a field that turns out to have no effect once the body has been read.

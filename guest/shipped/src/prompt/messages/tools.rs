@@ -137,7 +137,7 @@ fn without_schema<'de, E: de::Error>(
     name: Option<Cow<'de, str>>,
 ) -> Result<MessagesTool<'de>, E> {
     if let Some((_, tool)) = IGNORED.iter().find(|(prefix, _)| kind.starts_with(prefix)) {
-        reader.ignore(tool)?;
+        reader.ignore_at(PathSegment::Key("type"), tool)?;
         return Ok(MessagesTool::Ignored(name.unwrap_or(Cow::Borrowed(*tool))));
     }
     reader.at(PathSegment::Key("type"), |reader| {

@@ -6,7 +6,7 @@ use serde::de::{self, MapAccess, SeqAccess};
 
 use crate::prompt::members::read_members;
 use crate::prompt::problems::quoted;
-use crate::prompt::reader::Reader;
+use crate::prompt::reader::{PathSegment, Reader};
 use crate::prompt::shape::{BooleanShape, JsonShape, Scalar, ShapeSeed, StringShape};
 
 /// The most members of `metadata`, the most characters of a name, and those of a value, as in OpenAI's API.
@@ -33,7 +33,7 @@ impl<'de> JsonShape<'de> for IncludeShape {
             if name == ENCRYPTED_REASONING {
                 encrypted = true;
             } else {
-                reader.ignore(&name)?;
+                reader.ignore_at(PathSegment::Index(index), &name)?;
             }
             index += 1;
         }

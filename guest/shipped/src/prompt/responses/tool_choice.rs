@@ -265,7 +265,7 @@ impl<'de> JsonShape<'de> for AllowedToolShape {
                 None => Err(reader.invalid_member("name", "required: the tool's name")),
             },
             Some(kind) if IGNORED.contains(&kind) => {
-                reader.ignore(kind)?;
+                reader.ignore_at(PathSegment::Key("type"), kind)?;
                 Ok(None)
             }
             Some(other) => {

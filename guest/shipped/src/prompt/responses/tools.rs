@@ -119,7 +119,9 @@ impl<'de> ClientTools<'de> {
             Some("namespace") if namespace.is_none() => {
                 object.read(reader, NamespaceShape(self))?;
             }
-            Some(kind) if IGNORED.contains(&kind) => reader.ignore(kind)?,
+            Some(kind) if IGNORED.contains(&kind) => {
+                reader.ignore_at(PathSegment::Key("type"), kind)?;
+            }
             Some(kind) => {
                 let message = format!(
                     "tools of type `{}` are not supported; offer a function or a custom tool, which the client runs itself",

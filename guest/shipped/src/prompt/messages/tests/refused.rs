@@ -272,6 +272,13 @@ fn wrong_tools_are_refused_with_their_path() {
         "tool_choice.name",
         "does not run",
     );
+    let body = with_required(json!({"tools": searched()}));
+    let strict = Request {
+        settings: r#"{"strict":true}"#.to_owned(),
+        ..request(&body.to_string())
+    };
+    let problem = planned(&strict).unwrap_err();
+    assert_eq!(problem.param.as_deref(), Some("tools.1.type"));
     let unknown = json!({"tools": [fine()], "tool_choice": {"type": "tool", "name": "g"}});
     assert_refused(
         unknown,

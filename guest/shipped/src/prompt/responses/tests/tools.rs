@@ -169,3 +169,27 @@ fn a_choice_that_means_no_tool_or_several_is_refused() {
         assert_refused(ProblemKind::InvalidRequest, &[(fields, param, fragment)]);
     }
 }
+
+#[test]
+fn strict_names_the_member_that_it_refuses() {
+    for (fields, param) in [
+        (
+            r#""include":["reasoning.encrypted_content","file_search_call.results"]"#,
+            "include[1]",
+        ),
+        (r#""tools":[{"type":"web_search"}]"#, "tools[0].type"),
+        (
+            r#""tools":[{"type":"function","name":"f"}],"tool_choice":{"type":"allowed_tools","mode":"auto","tools":[{"type":"tool_search"}]}"#,
+            "tool_choice.tools[0].type",
+        ),
+    ] {
+        let strict = Request {
+            settings: r#"{"strict":true}"#.to_owned(),
+            ..request(&format!(r#"{{"model":"m","input":"x",{fields}}}"#))
+        };
+        let problem = planned(&strict).unwrap_err();
+        assert_eq!(problem.kind, ProblemKind::Unsupported, "{fields}");
+        assert_eq!(problem.param.as_deref(), Some(param));
+        assert!(problem.message.starts_with(param), "{}", problem.message);
+    }
+}
