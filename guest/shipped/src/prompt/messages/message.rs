@@ -32,9 +32,10 @@ impl<'de> JsonShape<'de> for MessageArrayShape {
         let mut conversation = ConversationBuilder::default();
         let mut index = 0;
         let mut previous = None;
+        let mut reasoning = Vec::new();
         while let Some(message) = reader.member(&mut members, index, InputMessageShape)? {
             let role = message.role;
-            if let Err(error) = message.add_to(&mut conversation, index, previous) {
+            if let Err(error) = message.add_to(&mut conversation, &mut reasoning, index, previous) {
                 return Err(mismatch(reader, error));
             }
             previous = Some(role);
@@ -146,14 +147,18 @@ fn misplaced(block: &ContentBlock<'_>, role: MessageRole) -> Option<&'static str
 
 impl<'de> InputMessage<'de> {
     /// `index` is the message's index in the request, `previous` the role of the message before it. Messages of one role that
-    /// follow each other are one.
+    /// follow each other are one, so that `reasoning` is kept from one to the next.
     fn add_to(
         self,
         conversation: &mut ConversationBuilder<'de>,
+        reasoning: &mut Vec<OpaqueItem<'de>>,
         index: usize,
         previous: Option<MessageRole>,
     ) -> Result<(), CallMismatch> {
         let continues = previous == Some(self.role);
+        if !continues {
+            reasoning.clear();
+        }
         if self.role == MessageRole::Assistant && !continues {
             conversation.check_answered()?;
             conversation.start_reply();
@@ -161,7 +166,7 @@ impl<'de> InputMessage<'de> {
         let mut message = PendingMessage {
             role: self.role,
             parts: Vec::new(),
-            reasoning: Vec::new(),
+            reasoning,
         };
         for (number, block) in self.blocks.into_iter().enumerate() {
             let position = (index, number);
@@ -188,14 +193,14 @@ impl<'de> InputMessage<'de> {
 }
 
 /// The text and images of a message that have not reached the conversation.
-struct PendingMessage<'de> {
+struct PendingMessage<'r, 'de> {
     role: MessageRole,
     parts: Vec<ContentPart<'de>>,
     /// Reasoning that nothing has followed yet. The Responses API refuses reasoning without the item to which it led.
-    reasoning: Vec<OpaqueItem<'de>>,
+    reasoning: &'r mut Vec<OpaqueItem<'de>>,
 }
 
-impl<'de> PendingMessage<'de> {
+impl<'de> PendingMessage<'_, 'de> {
     /// # Errors
     ///
     /// If it is a message to the model, and a call before it has no result.

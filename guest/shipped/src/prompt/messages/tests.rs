@@ -142,6 +142,33 @@ fn reasoning_keeps_its_place_before_what_it_led_to() {
 }
 
 #[test]
+fn reasoning_stays_in_a_reply_of_several_messages() {
+    let text = json!({"type": "text", "text": "a"});
+    let assistant = |blocks: Value| json!({"role": "assistant", "content": blocks});
+    for continuation in [text, tool_use("1")] {
+        let is_call = continuation["type"] == "tool_use";
+        let plan = plan(json!({"messages": [
+            {"role": "user", "content": "x"},
+            assistant(json!([thinking("rs_1")])),
+            assistant(json!([])),
+            assistant(json!([continuation])),
+            {"role": "user", "content": if is_call { json!([tool_result("1")]) } else { json!("y") }},
+        ]}));
+        let item = if is_call { "function_call" } else { "message" };
+        assert_eq!(kinds(&plan)[..3], ["message", "reasoning", item]);
+    }
+    // Another message ends the reply, and reasoning that led to nothing with it.
+    let plan = plan(json!({"messages": [
+        {"role": "user", "content": "x"},
+        assistant(json!([thinking("rs_1")])),
+        {"role": "user", "content": "y"},
+        assistant(json!("a")),
+        {"role": "user", "content": "z"},
+    ]}));
+    assert!(!kinds(&plan).contains(&"reasoning".to_owned()));
+}
+
+#[test]
 fn reasoning_of_others_is_left_out() {
     let without_content = ReasoningSignature {
         id: "rs_1".to_owned(),
