@@ -1,6 +1,6 @@
 //! `output_config`: the effort and the form of the answer.
 
-use serde::de::{self, MapAccess};
+use serde::de::MapAccess;
 use serde_json::value::RawValue;
 
 use crate::prompt::members::read_members;
@@ -9,10 +9,7 @@ use crate::prompt::problems::quoted;
 use crate::prompt::reader::{PathSegment, Reader};
 use crate::prompt::request::AnswerFormat;
 use crate::prompt::schema;
-use crate::prompt::shape::{JsonShape, Scalar, StringShape};
-
-/// Anthropic's highest effort, and Codex's, which it becomes.
-const HIGHEST: (&str, &str) = ("max", "xhigh");
+use crate::prompt::shape::{JsonShape, StringShape};
 
 /// `output_config`.
 #[derive(Default)]
@@ -34,31 +31,10 @@ impl<'de> JsonShape<'de> for OutputConfigShape {
     ) -> Result<OutputConfig, A::Error> {
         let mut config = OutputConfig::default();
         read_members!(reader, fields, {
-            "effort" => nullable(config.effort, OutputEffortShape),
+            "effort" => nullable(config.effort, EffortShape),
             "format" => or_default(config.format, OutputFormatShape),
         });
         Ok(config)
-    }
-}
-
-/// An effort in Codex's spelling.
-struct OutputEffortShape;
-
-impl<'de> JsonShape<'de> for OutputEffortShape {
-    type Value = String;
-    const EXPECTED: &'static str = EffortShape::EXPECTED;
-    const IS_SCALAR: bool = true;
-
-    fn scalar<E: de::Error>(
-        self,
-        reader: &mut Reader<'_>,
-        scalar: Scalar<'de>,
-    ) -> Result<String, E> {
-        let effort = EffortShape.scalar(reader, scalar)?;
-        if effort == HIGHEST.0 {
-            return Ok(HIGHEST.1.to_owned());
-        }
-        Ok(effort)
     }
 }
 

@@ -246,7 +246,7 @@ fn a_thinking_budget_becomes_an_effort() {
         (
             json!({"type": "adaptive"}),
             json!({"effort": "max"}),
-            Some("xhigh"),
+            Some("max"),
         ),
         (json!({"type": "adaptive"}), json!({}), None),
         (json!({"type": "disabled"}), json!({}), None),
