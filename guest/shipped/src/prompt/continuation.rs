@@ -16,6 +16,8 @@ pub(super) struct TurnInputs<'a> {
     pub(super) instructions: &'a str,
     pub(super) brief: &'a Brief,
     pub(super) offer: &'a ToolOffer<'a>,
+    /// Whether Codex passes on each item as the model made it, which is settled when the turn starts.
+    pub(super) raw_items: bool,
 }
 
 impl TurnInputs<'_> {
@@ -64,6 +66,9 @@ impl TurnInputs<'_> {
         if let Some(verbosity) = &self.brief.verbosity {
             digest.push("verbosity");
             digest.push(verbosity);
+        }
+        if self.raw_items {
+            digest.push("raw items");
         }
         for function in &self.offer.functions {
             digest.push(&upstream_name(&function.name));

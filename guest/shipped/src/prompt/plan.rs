@@ -61,6 +61,7 @@ pub(super) fn plan(
             instructions: &conversation.instructions,
             brief,
             offer: &offer,
+            raw_items: request.raw_items,
         };
         notes.effort = brief.effort.as_ref().map(|effort| effort.param.clone());
         notes.tools = conversation
