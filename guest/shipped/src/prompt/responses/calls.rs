@@ -4,13 +4,13 @@ use std::borrow::Cow;
 
 use serde::de::MapAccess;
 
-use super::content::PartsShape;
+use super::content::{PartsShape, check_parts};
 use super::names::flat_name;
 use crate::json;
 use crate::prompt::content::ContentPart;
 use crate::prompt::members::read_members;
 use crate::prompt::options::NonEmptyString;
-use crate::prompt::reader::Reader;
+use crate::prompt::reader::{PathSegment, Reader};
 use crate::prompt::shape::{JsonShape, StringShape};
 use crate::prompt::tools::FunctionNameShape;
 use crate::tools::FunctionCall;
@@ -123,6 +123,9 @@ impl<'de> JsonShape<'de> for OutputItem {
             let message = "required: a string, or an array of parts";
             return Err(reader.invalid_member("output", message));
         };
+        reader.at(PathSegment::Key("output"), |reader| {
+            check_parts(reader, None, &parts)
+        })?;
         Ok(CallOutput { call, parts })
     }
 }

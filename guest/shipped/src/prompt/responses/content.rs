@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use serde::de::{self, MapAccess, SeqAccess};
 
 use crate::prompt::content::{ContentPart, DetailShape, attachment};
+use crate::prompt::conversation::MessageRole;
 use crate::prompt::members::read_members;
 use crate::prompt::problems::quoted;
 use crate::prompt::reader::{PathSegment, Reader};
@@ -39,6 +40,27 @@ impl<'de> JsonShape<'de> for PartsShape {
         }
         Ok(parts)
     }
+}
+
+/// Checks that a message of this role, or an output, may have these parts.
+pub(super) fn check_parts<E: de::Error>(
+    reader: &mut Reader<'_>,
+    role: Option<MessageRole>,
+    parts: &[ContentPart<'_>],
+) -> Result<(), E> {
+    for (index, part) in parts.iter().enumerate() {
+        let message = match part {
+            ContentPart::Image(_) if role.is_some_and(|role| role != MessageRole::User) => {
+                "only messages of role `user` and outputs may contain images"
+            }
+            ContentPart::Refusal(_) if role != Some(MessageRole::Assistant) => {
+                "only messages of role `assistant` may contain a refusal"
+            }
+            ContentPart::Text(_) | ContentPart::Image(_) | ContentPart::Refusal(_) => continue,
+        };
+        return Err(reader.invalid_at(&[PathSegment::Index(index)], message));
+    }
+    Ok(())
 }
 
 struct PartShape;

@@ -2,7 +2,7 @@
 
 use serde::de::{self, MapAccess};
 
-use super::content::PartsShape;
+use super::content::{PartsShape, check_parts};
 use crate::bindings::airlock::policy::types::Phase;
 use crate::prompt::content::ContentPart;
 use crate::prompt::conversation::{ConversationMessage, MessageRole};
@@ -45,7 +45,7 @@ impl<'de> JsonShape<'de> for MessageItem {
         };
         let parts = parts.unwrap_or_default();
         reader.at(PathSegment::Key("content"), |reader| {
-            check_parts(reader, role, &parts)
+            check_content(reader, role, &parts)
         })?;
         let phase = phase.filter(|_| role == MessageRole::Assistant);
         Ok(ConversationMessage { role, parts, phase })
@@ -53,7 +53,7 @@ impl<'de> JsonShape<'de> for MessageItem {
 }
 
 /// Checks the content of a message by its role.
-fn check_parts<E: de::Error>(
+fn check_content<E: de::Error>(
     reader: &mut Reader<'_>,
     role: MessageRole,
     parts: &[ContentPart<'_>],
@@ -61,19 +61,7 @@ fn check_parts<E: de::Error>(
     if parts.is_empty() && role != MessageRole::Assistant {
         return Err(reader.invalid("required: a string, or an array of parts with something in it"));
     }
-    for (index, part) in parts.iter().enumerate() {
-        let message = match part {
-            ContentPart::Image(_) if role != MessageRole::User => {
-                "only messages of role `user` and outputs may contain images"
-            }
-            ContentPart::Refusal(_) if role != MessageRole::Assistant => {
-                "only messages of role `assistant` may contain a refusal"
-            }
-            ContentPart::Text(_) | ContentPart::Image(_) | ContentPart::Refusal(_) => continue,
-        };
-        return Err(reader.invalid_at(&[PathSegment::Index(index)], message));
-    }
-    Ok(())
+    check_parts(reader, Some(role), parts)
 }
 
 /// `role`.

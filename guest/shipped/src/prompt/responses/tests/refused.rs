@@ -206,6 +206,11 @@ fn invalid_items() {
             "role `assistant`",
         ),
         (
+            r#""input":[{"type":"function_call","call_id":"c","name":"f","arguments":""},{"type":"function_call_output","call_id":"c","output":[{"type":"input_text","text":"x"},{"type":"refusal","refusal":"x"}]}]"#,
+            "input[1].output[1]",
+            "role `assistant`",
+        ),
+        (
             r#""input":[{"type":"reasoning","summary":[{"type":"text","text":"x"}]}]"#,
             "input[0].summary[0].type",
             "`summary_text`",
