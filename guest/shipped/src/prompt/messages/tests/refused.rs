@@ -1,7 +1,7 @@
 //! Fields that are refused, with their paths.
 
 use super::*;
-use crate::bindings::airlock::policy::types::ProblemKind;
+use crate::bindings::airlock::policy::types::{InputItem, ProblemKind};
 
 fn assert_refused(members: Value, kind: ProblemKind, param: &str, fragment: &str) {
     let context = members.to_string();
@@ -181,11 +181,8 @@ fn an_attachment_counts_only_where_the_host_put_it() {
     let block = |data: &str| json!({"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": data}});
     let message = |blocks: Value| json!({"messages": [{"role": "user", "content": blocks}]});
     let text = json!({"type": "text", "text": "a"});
-    assert!(
-        plan(message(json!([text, block("attachment:0")])))
-            .ignored
-            .contains(&"max_tokens".to_owned())
-    );
+    let plan = plan(message(json!([text, block("attachment:0")])));
+    assert!(plan.briefs[0].input.contains(&InputItem::Attachment(0)));
     for (blocks, at) in [
         (json!([block("attachment:0")]), 0),
         (json!([text, block("attachment:1")]), 1),
