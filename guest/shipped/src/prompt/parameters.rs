@@ -1,6 +1,6 @@
-//! The rule for a parameter of a request; each dialect has a table of them. A hint that only shapes the sampling is ignored and named, and so is an unknown
-//! parameter. A parameter without which the answer would be wrong is refused. Null counts as absent. A value of the wrong type
-//! or out of range is an error under any rule.
+//! The rule for a parameter of a request; each dialect has a table of them. A hint that only shapes the sampling is ignored
+//! and named, and so is an unknown parameter. A parameter without which the answer would be wrong is refused. Null counts as
+//! absent. A value of the wrong type or out of range is an error under any rule.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! `system`: the system prompt, a string or text blocks. Also the content of messages of role `system`.
+//! `system`: the system prompt, a string or text blocks.
 
 use std::borrow::Cow;
 
