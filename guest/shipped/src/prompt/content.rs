@@ -1,8 +1,9 @@
 //! The parts of messages and results: text, images and refusals. The host keeps the images.
 
 use std::borrow::Cow;
+use std::marker::PhantomData;
 
-use serde::de;
+use serde::de::{self, SeqAccess};
 
 use super::problems::quoted;
 use super::reader::Reader;
@@ -41,6 +42,60 @@ impl ContentPart<'_> {
             Self::Text(text) | Self::Refusal(text) => InputItem::Text(Cow::into_owned(text)),
             Self::Image(number) => InputItem::Attachment(number),
         }
+    }
+}
+
+/// How the elements of a content are read.
+pub(super) trait ElementShape<'de> {
+    type Element;
+    /// The expected content, for the error of another value.
+    const EXPECTED: &'static str;
+
+    /// The element for which a string stands.
+    fn of_text(text: Cow<'de, str>) -> Self::Element;
+
+    /// Reads the next element of the array.
+    fn next<A: SeqAccess<'de>>(
+        reader: &mut Reader<'_>,
+        members: &mut A,
+        index: usize,
+    ) -> Result<Option<Self::Element>, A::Error>;
+}
+
+/// A string or an array of elements, as elements. A string stands for one; an empty array is empty.
+pub(super) struct ElementsShape<S>(PhantomData<S>);
+
+impl<S> Default for ElementsShape<S> {
+    fn default() -> Self {
+        Self(PhantomData)
+    }
+}
+
+impl<'de, S: ElementShape<'de>> JsonShape<'de> for ElementsShape<S> {
+    type Value = Vec<S::Element>;
+    const EXPECTED: &'static str = S::EXPECTED;
+
+    fn scalar<E: de::Error>(
+        self,
+        reader: &mut Reader<'_>,
+        scalar: Scalar<'de>,
+    ) -> Result<Self::Value, E> {
+        match scalar {
+            Scalar::Text(text) => Ok(vec![S::of_text(text)]),
+            other => Err(reader.wrong(Self::EXPECTED, other.kind())),
+        }
+    }
+
+    fn array<A: SeqAccess<'de>>(
+        self,
+        reader: &mut Reader<'_>,
+        mut members: A,
+    ) -> Result<Self::Value, A::Error> {
+        let mut elements = Vec::new();
+        while let Some(element) = S::next(reader, &mut members, elements.len())? {
+            elements.push(element);
+        }
+        Ok(elements)
     }
 }
 

@@ -4,10 +4,10 @@ use std::borrow::Cow;
 
 use serde::de::MapAccess;
 
-use super::content::{PartsShape, check_parts};
+use super::content::{MessagePart, check_parts};
 use super::names::flat_name;
 use crate::json;
-use crate::prompt::content::ContentPart;
+use crate::prompt::content::{ContentPart, ElementsShape};
 use crate::prompt::members::read_members;
 use crate::prompt::options::NonEmptyString;
 use crate::prompt::reader::{PathSegment, Reader};
@@ -111,7 +111,7 @@ impl<'de> JsonShape<'de> for OutputItem {
         let (mut call, mut parts) = (None, None);
         read_members!(reader, fields, {
             "call_id" => value(call, NonEmptyString),
-            "output" => value(parts, PartsShape),
+            "output" => value(parts, ElementsShape::<MessagePart>::default()),
             // The call has the name.
             "type" | "id" | "status" | "caller" | "name" | "namespace" => skip(),
         });

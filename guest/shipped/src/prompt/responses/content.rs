@@ -4,41 +4,30 @@ use std::borrow::Cow;
 
 use serde::de::{self, MapAccess, SeqAccess};
 
-use crate::prompt::content::{ContentPart, DetailShape, attachment};
+use crate::prompt::content::{ContentPart, DetailShape, ElementShape, attachment};
 use crate::prompt::conversation::MessageRole;
 use crate::prompt::members::read_members;
 use crate::prompt::problems::quoted;
 use crate::prompt::reader::{PathSegment, Reader};
 use crate::prompt::shape::{JsonShape, Scalar, StringShape};
 
-/// A string or an array of parts, as parts. An empty array is empty.
-pub(super) struct PartsShape;
+/// A part of a message's content, or of a call's output.
+pub(super) struct MessagePart;
 
-impl<'de> JsonShape<'de> for PartsShape {
-    type Value = Vec<ContentPart<'de>>;
+impl<'de> ElementShape<'de> for MessagePart {
+    type Element = ContentPart<'de>;
     const EXPECTED: &'static str = "a string or an array of parts";
 
-    fn scalar<E: de::Error>(
-        self,
-        reader: &mut Reader<'_>,
-        scalar: Scalar<'de>,
-    ) -> Result<Self::Value, E> {
-        match scalar {
-            Scalar::Text(text) => Ok(vec![ContentPart::Text(text)]),
-            other => Err(reader.wrong(Self::EXPECTED, other.kind())),
-        }
+    fn of_text(text: Cow<'de, str>) -> ContentPart<'de> {
+        ContentPart::Text(text)
     }
 
-    fn array<A: SeqAccess<'de>>(
-        self,
+    fn next<A: SeqAccess<'de>>(
         reader: &mut Reader<'_>,
-        mut members: A,
-    ) -> Result<Self::Value, A::Error> {
-        let mut parts = Vec::new();
-        while let Some(part) = reader.member(&mut members, parts.len(), PartShape)? {
-            parts.push(part);
-        }
-        Ok(parts)
+        members: &mut A,
+        index: usize,
+    ) -> Result<Option<ContentPart<'de>>, A::Error> {
+        reader.member(members, index, PartShape)
     }
 }
 

@@ -2,9 +2,9 @@
 
 use serde::de::{self, MapAccess};
 
-use super::content::{PartsShape, check_parts};
+use super::content::{MessagePart, check_parts};
 use crate::bindings::airlock::policy::types::Phase;
-use crate::prompt::content::ContentPart;
+use crate::prompt::content::{ContentPart, ElementsShape};
 use crate::prompt::conversation::{ConversationMessage, MessageRole};
 use crate::prompt::members::read_members;
 use crate::prompt::problems::quoted;
@@ -28,7 +28,7 @@ impl<'de> JsonShape<'de> for MessageItem {
         let (mut role, mut parts, mut phase) = (None, None, None);
         read_members!(reader, fields, {
             "role" => value(role, RoleShape),
-            "content" => nullable(parts, PartsShape),
+            "content" => nullable(parts, ElementsShape::<MessagePart>::default()),
             "phase" => run {
                 let stated = reader.nullable(&mut fields, "phase", StringShape)?;
                 match stated.as_deref() {
