@@ -29,6 +29,7 @@ mod tests;
 mod token_estimate;
 mod tool_choice;
 mod tools;
+mod typed;
 
 use serde::de::DeserializeSeed;
 

@@ -17,7 +17,6 @@ mod tests;
 mod text;
 mod tool_choice;
 mod tools;
-mod typed;
 
 use super::body::Dialect;
 use super::request::FieldPaths;

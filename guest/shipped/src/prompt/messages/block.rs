@@ -2,13 +2,13 @@
 
 use std::borrow::Cow;
 
-use serde::de::{self, MapAccess};
+use serde::de::{self, MapAccess, SeqAccess};
 use serde_json::value::RawValue;
 
 use super::image::ImageSourceShape;
-use super::result::{ResultContentShape, noted_parts};
+use super::result::{ResultBlock, noted_parts};
 use crate::json;
-use crate::prompt::content::ContentPart;
+use crate::prompt::content::{ContentPart, ElementShape, ElementsShape};
 use crate::prompt::conversation::OpaqueItem;
 use crate::prompt::members::read_members;
 use crate::prompt::options::NonEmptyString;
@@ -16,10 +16,17 @@ use crate::prompt::problems::quoted;
 use crate::prompt::reader::{PathSegment, Reader};
 use crate::prompt::shape::{BooleanShape, JsonShape, StringShape};
 use crate::prompt::tools::FunctionNameShape;
+use crate::prompt::typed::TypedObject;
 use crate::reasoning_signature::ReasoningSignature;
 use crate::tools::FunctionCall;
 
 const TYPES: &str = "`text`, `image`, `tool_use`, `tool_result`, `thinking` or `redacted_thinking`";
+
+/// What the content of a message or of a result may be.
+pub(super) const BLOCKS: &str = "a string or an array of blocks";
+
+/// The message about a member that a block lacks.
+pub(super) const REQUIRED: &str = "required in a block of this type";
 
 /// A content block.
 pub(super) enum ContentBlock<'de> {
@@ -33,10 +40,48 @@ pub(super) enum ContentBlock<'de> {
     Reasoning(Option<OpaqueItem<'de>>),
 }
 
-/// The members of a block as they are read: their order is the client's, and the type may come last.
+/// A block of a message.
+pub(super) struct MessageBlock;
+
+impl<'de> ElementShape<'de> for MessageBlock {
+    type Element = ContentBlock<'de>;
+    const EXPECTED: &'static str = BLOCKS;
+
+    fn of_text(text: Cow<'de, str>) -> ContentBlock<'de> {
+        ContentBlock::Text(text)
+    }
+
+    fn next<A: SeqAccess<'de>>(
+        reader: &mut Reader<'_>,
+        members: &mut A,
+        index: usize,
+    ) -> Result<Option<ContentBlock<'de>>, A::Error> {
+        TypedObject::next(reader, members, index, "a block object", ContentBlock::read)
+    }
+}
+
+impl<'de> ContentBlock<'de> {
+    /// Reads a block by its type. The reader's path must be the block's.
+    fn read<E: de::Error>(reader: &mut Reader<'_>, object: &TypedObject<'de>) -> Result<Self, E> {
+        let Some(kind) = object.kind.as_deref() else {
+            return Err(reader.invalid_member("type", &format!("required: {TYPES}")));
+        };
+        let shape = match kind {
+            "text" => ContentBlockShape::Text,
+            "image" => ContentBlockShape::Image,
+            "tool_use" => ContentBlockShape::ToolUse,
+            "tool_result" => ContentBlockShape::ToolResult,
+            "thinking" => ContentBlockShape::Thinking,
+            "redacted_thinking" => ContentBlockShape::RedactedThinking,
+            other => return Err(unknown_type(reader, other)),
+        };
+        object.read(reader, shape)
+    }
+}
+
+/// The members of a block as they are read.
 #[derive(Default)]
 struct BlockMembers<'de> {
-    kind: Option<Cow<'de, str>>,
     text: Option<Cow<'de, str>>,
     source: Option<u32>,
     id: Option<Cow<'de, str>>,
@@ -50,7 +95,16 @@ struct BlockMembers<'de> {
     data: Option<Cow<'de, str>>,
 }
 
-pub(super) struct ContentBlockShape;
+/// A block of this type.
+#[derive(Clone, Copy)]
+enum ContentBlockShape {
+    Text,
+    Image,
+    ToolUse,
+    ToolResult,
+    Thinking,
+    RedactedThinking,
+}
 
 impl<'de> JsonShape<'de> for ContentBlockShape {
     type Value = ContentBlock<'de>;
@@ -63,13 +117,12 @@ impl<'de> JsonShape<'de> for ContentBlockShape {
     ) -> Result<ContentBlock<'de>, A::Error> {
         let mut block = BlockMembers::default();
         read_members!(reader, fields, {
-            "type" => value(block.kind, StringShape),
+            "type" => skip(),
             "text" => value(block.text, StringShape),
             "source" => run {
-                block.source = if block.may_be("image") {
-                    Some(reader.field(&mut fields, "source", ImageSourceShape)?)
-                } else {
-                    fields.next_value::<de::IgnoredAny>().map(|_| None)?
+                block.source = match self {
+                    Self::Image => Some(reader.field(&mut fields, "source", ImageSourceShape)?),
+                    _ => fields.next_value::<de::IgnoredAny>().map(|_| None)?,
                 };
             },
             "id" => value(block.id, NonEmptyString),
@@ -82,10 +135,12 @@ impl<'de> JsonShape<'de> for ContentBlockShape {
             },
             "tool_use_id" => value(block.tool_use_id, NonEmptyString),
             "content" => run {
-                block.content = if block.may_be("tool_result") {
-                    reader.nullable(&mut fields, "content", ResultContentShape)?
-                } else {
-                    fields.next_value::<de::IgnoredAny>().map(|_| None)?
+                block.content = match self {
+                    Self::ToolResult => {
+                        let shape = ElementsShape::<ResultBlock>::default();
+                        reader.nullable(&mut fields, "content", shape)?
+                    },
+                    _ => fields.next_value::<de::IgnoredAny>().map(|_| None)?,
                 };
             },
             "is_error" => or_default(block.is_error, BooleanShape),
@@ -95,7 +150,7 @@ impl<'de> JsonShape<'de> for ContentBlockShape {
             // Marks for Anthropic's cache, and members of answers that clients send back.
             "cache_control" | "citations" | "caller" | "toolset_name" => skip(),
         });
-        block.check(reader)
+        block.check(reader, self)
     }
 }
 
@@ -113,47 +168,38 @@ fn arguments<'de, E: de::Error>(
 }
 
 impl<'de> BlockMembers<'de> {
-    /// Whether the block is of this type, as far as is known.
-    fn may_be(&self, kind: &str) -> bool {
-        self.kind.as_deref().is_none_or(|known| known == kind)
-    }
-
     /// The block, if it has the members that its type requires.
-    fn check<E: de::Error>(self, reader: &mut Reader<'_>) -> Result<ContentBlock<'de>, E> {
-        let Some(kind) = self.kind else {
-            return Err(reader.invalid_member("type", &format!("required: {TYPES}")));
-        };
+    fn check<E: de::Error>(
+        self,
+        reader: &mut Reader<'_>,
+        shape: ContentBlockShape,
+    ) -> Result<ContentBlock<'de>, E> {
         let mut required = |name: &'static str, value: Option<Cow<'de, str>>| {
-            let message = || format!("required in a block of type `{kind}`");
-            value.ok_or_else(|| reader.invalid_member(name, &message()))
+            value.ok_or_else(|| reader.invalid_member(name, REQUIRED))
         };
-        Ok(match kind.as_ref() {
-            "text" => ContentBlock::Text(required("text", self.text)?),
-            "image" => match self.source {
+        Ok(match shape {
+            ContentBlockShape::Text => ContentBlock::Text(required("text", self.text)?),
+            ContentBlockShape::Image => match self.source {
                 Some(number) => ContentBlock::Image(number),
-                None => {
-                    let message = "required in a block of type `image`";
-                    return Err(reader.invalid_member("source", message));
-                }
+                None => return Err(reader.invalid_member("source", REQUIRED)),
             },
-            "tool_use" => ContentBlock::ToolUse(FunctionCall {
+            ContentBlockShape::ToolUse => ContentBlock::ToolUse(FunctionCall {
                 id: required("id", self.id)?,
                 name: required("name", self.name)?,
                 arguments: required("input", self.input)?,
             }),
-            "tool_result" => {
+            ContentBlockShape::ToolResult => {
                 let parts = noted_parts(self.content.unwrap_or_default(), self.is_error);
                 ContentBlock::ToolResult(required("tool_use_id", self.tool_use_id)?, parts)
             }
-            "thinking" => {
+            ContentBlockShape::Thinking => {
                 let thinking = required("thinking", self.thinking)?;
                 let signature = required("signature", self.signature)?;
                 ContentBlock::Reasoning(reasoning(&signature, &thinking))
             }
-            "redacted_thinking" => {
+            ContentBlockShape::RedactedThinking => {
                 ContentBlock::Reasoning(reasoning(&required("data", self.data)?, ""))
             }
-            other => return Err(unknown_type(reader, other)),
         })
     }
 }

@@ -4,8 +4,8 @@ use std::borrow::Cow;
 
 use serde::de::{self, MapAccess, SeqAccess};
 
-use super::block::{ContentBlock, ContentBlockShape};
-use crate::prompt::content::ContentPart;
+use super::block::{ContentBlock, MessageBlock};
+use crate::prompt::content::{ContentPart, ElementsShape};
 use crate::prompt::conversation::{
     CallMismatch, CallMismatchKind, ConversationBuilder, ConversationMessage, MessageRole,
     OpaqueItem,
@@ -100,7 +100,7 @@ impl<'de> JsonShape<'de> for InputMessageShape {
         let (mut role, mut blocks) = (None, None);
         read_members!(reader, fields, {
             "role" => value(role, InputRoleShape),
-            "content" => value(blocks, BlocksShape),
+            "content" => value(blocks, ElementsShape::<MessageBlock>::default()),
         });
         let Some(role) = role else {
             return Err(reader.invalid_member("role", &format!("required: {ROLES}")));
@@ -222,37 +222,6 @@ impl<'de> PendingMessage<'_, 'de> {
         for item in self.reasoning.drain(..) {
             conversation.add_opaque(item);
         }
-    }
-}
-
-/// `content` of a message: a string stands for one text block.
-struct BlocksShape;
-
-impl<'de> JsonShape<'de> for BlocksShape {
-    type Value = Vec<ContentBlock<'de>>;
-    const EXPECTED: &'static str = "a string or an array of blocks";
-
-    fn scalar<E: de::Error>(
-        self,
-        reader: &mut Reader<'_>,
-        scalar: Scalar<'de>,
-    ) -> Result<Self::Value, E> {
-        match scalar {
-            Scalar::Text(text) => Ok(vec![ContentBlock::Text(text)]),
-            other => Err(reader.wrong(Self::EXPECTED, other.kind())),
-        }
-    }
-
-    fn array<A: SeqAccess<'de>>(
-        self,
-        reader: &mut Reader<'_>,
-        mut members: A,
-    ) -> Result<Self::Value, A::Error> {
-        let mut blocks = Vec::new();
-        while let Some(block) = reader.member(&mut members, blocks.len(), ContentBlockShape)? {
-            blocks.push(block);
-        }
-        Ok(blocks)
     }
 }
 

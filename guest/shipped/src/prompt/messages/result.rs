@@ -1,48 +1,64 @@
 //! The content of a `tool_result` block: text and images.
 
+use std::borrow::Cow;
+
 use serde::de::{self, MapAccess, SeqAccess};
 
+use super::block::{BLOCKS, REQUIRED};
 use super::image::ImageSourceShape;
-use crate::prompt::content::{ContentPart, result_parts};
+use crate::prompt::content::{ContentPart, ElementShape, result_parts};
 use crate::prompt::members::read_members;
 use crate::prompt::problems::quoted;
 use crate::prompt::reader::{PathSegment, Reader};
-use crate::prompt::shape::{JsonShape, Scalar, StringShape};
+use crate::prompt::shape::{JsonShape, StringShape};
+use crate::prompt::typed::TypedObject;
 
 /// The text before the content of a result with `is_error`, for which the Responses API has no field.
 const FAILED: &str = "The tool call failed:";
 
-pub(super) struct ResultContentShape;
+/// A block of a result.
+pub(super) struct ResultBlock;
 
-impl<'de> JsonShape<'de> for ResultContentShape {
-    type Value = Vec<ContentPart<'de>>;
-    const EXPECTED: &'static str = "a string or an array of blocks";
+impl<'de> ElementShape<'de> for ResultBlock {
+    type Element = ContentPart<'de>;
+    const EXPECTED: &'static str = BLOCKS;
 
-    fn scalar<E: de::Error>(
-        self,
-        reader: &mut Reader<'_>,
-        scalar: Scalar<'de>,
-    ) -> Result<Self::Value, E> {
-        match scalar {
-            Scalar::Text(text) => Ok(vec![ContentPart::Text(text)]),
-            other => Err(reader.wrong(Self::EXPECTED, other.kind())),
-        }
+    fn of_text(text: Cow<'de, str>) -> ContentPart<'de> {
+        ContentPart::Text(text)
     }
 
-    fn array<A: SeqAccess<'de>>(
-        self,
+    fn next<A: SeqAccess<'de>>(
         reader: &mut Reader<'_>,
-        mut members: A,
-    ) -> Result<Self::Value, A::Error> {
-        let mut parts = Vec::new();
-        while let Some(part) = reader.member(&mut members, parts.len(), ResultBlockShape)? {
-            parts.push(part);
-        }
-        Ok(parts)
+        members: &mut A,
+        index: usize,
+    ) -> Result<Option<ContentPart<'de>>, A::Error> {
+        TypedObject::next(reader, members, index, "a block object", read_block)
     }
 }
 
-struct ResultBlockShape;
+/// Reads a block by its type. The reader's path must be the block's.
+fn read_block<'de, E: de::Error>(
+    reader: &mut Reader<'_>,
+    object: &TypedObject<'de>,
+) -> Result<ContentPart<'de>, E> {
+    match object.kind.as_deref() {
+        Some("text") => object.read(reader, ResultBlockShape::Text),
+        Some("image") => object.read(reader, ResultBlockShape::Image),
+        Some(other) => reader.at(PathSegment::Key("type"), |reader| {
+            Err(reader.unsupported(&format!(
+                "blocks of type `{}` are not supported in a result; send text or images",
+                quoted(other)
+            )))
+        }),
+        None => Err(reader.invalid_member("type", "required: `text` or `image`")),
+    }
+}
+
+/// A block of this type.
+enum ResultBlockShape {
+    Text,
+    Image,
+}
 
 impl<'de> JsonShape<'de> for ResultBlockShape {
     type Value = ContentPart<'de>;
@@ -53,34 +69,22 @@ impl<'de> JsonShape<'de> for ResultBlockShape {
         reader: &mut Reader<'_>,
         mut fields: A,
     ) -> Result<ContentPart<'de>, A::Error> {
-        let (mut kind, mut text, mut source) = (None, None, None);
+        let (mut text, mut source) = (None, None);
         read_members!(reader, fields, {
-            "type" => value(kind, StringShape),
             "text" => value(text, StringShape),
             "source" => run {
-                // Another block's source has another shape; the block is refused by its type.
-                if kind.as_deref().is_none_or(|kind| kind == "image") {
-                    source = Some(reader.field(&mut fields, "source", ImageSourceShape)?);
-                } else {
-                    fields.next_value::<de::IgnoredAny>()?;
-                }
+                source = match self {
+                    Self::Image => Some(reader.field(&mut fields, "source", ImageSourceShape)?),
+                    Self::Text => fields.next_value::<de::IgnoredAny>().map(|_| None)?,
+                };
             },
-            "cache_control" | "citations" => skip(),
+            "type" | "cache_control" | "citations" => skip(),
         });
-        let (part, name) = match kind.as_deref() {
-            Some("text") => (text.map(ContentPart::Text), "text"),
-            Some("image") => (source.map(ContentPart::Image), "source"),
-            Some(other) => {
-                return reader.at(PathSegment::Key("type"), |reader| {
-                    Err(reader.unsupported(&format!(
-                        "blocks of type `{}` are not supported in a result; send text or images",
-                        quoted(other)
-                    )))
-                });
-            }
-            None => return Err(reader.invalid_member("type", "required: `text` or `image`")),
+        let (part, name) = match self {
+            Self::Text => (text.map(ContentPart::Text), "text"),
+            Self::Image => (source.map(ContentPart::Image), "source"),
         };
-        part.ok_or_else(|| reader.invalid_member(name, "required in a block of this type"))
+        part.ok_or_else(|| reader.invalid_member(name, REQUIRED))
     }
 }
 

@@ -1,14 +1,12 @@
 //! `input`: the conversation as a string or as items, each parsed by its type.
 
 use serde::de::{self, SeqAccess};
-use serde_json::value::RawValue;
 
 use super::calls::{CallItem, OutputItem};
 use super::compaction;
 use super::message::MessageItem;
 use super::opaque::{COMPACTION, OpaqueShape, REASONING, WEB_SEARCH_CALL};
 use super::tools::{ClientTool, ClientTools};
-use super::typed::TypedObject;
 use crate::prompt::content::{ContentPart, result_parts};
 use crate::prompt::conversation::{
     CallMismatch, CallMismatchKind, ConversationBuilder, ConversationMessage, MessageRole,
@@ -19,6 +17,7 @@ use crate::prompt::problems::quoted;
 use crate::prompt::reader::{PathSegment, Reader};
 use crate::prompt::shape::{JsonShape, Scalar};
 use crate::prompt::tools::{TOOLS_AT_MOST, too_many};
+use crate::prompt::typed::TypedObject;
 use crate::tools::FunctionCall;
 
 /// `input`, parsed.
@@ -60,11 +59,13 @@ impl<'de> JsonShape<'de> for InputShape {
     ) -> Result<Self::Value, A::Error> {
         let mut input = InputItems::default();
         let mut index = 0;
-        while let Some(raw) = members.next_element::<&'de RawValue>()? {
-            reader.at(PathSegment::Index(index), |reader| {
-                let object = TypedObject::of(reader, raw, "an item object")?;
-                input.read(reader, index, &object)
-            })?;
+        while let Some(()) = TypedObject::next(
+            reader,
+            &mut members,
+            index,
+            "an item object",
+            |reader, object| input.read(reader, index, object),
+        )? {
             index += 1;
         }
         match input.conversation.check_answered() {

@@ -8,7 +8,6 @@ use serde_json::value::RawValue;
 use super::custom_tool::{CustomFormat, CustomFormatShape, INPUT_SCHEMA};
 use super::echo;
 use super::names::flat_name;
-use super::typed::TypedObject;
 use crate::notes::RenamedTool;
 use crate::prompt::conversation::push_paragraph;
 use crate::prompt::members::read_members;
@@ -17,6 +16,7 @@ use crate::prompt::reader::{PathSegment, Reader};
 use crate::prompt::schema;
 use crate::prompt::shape::{BooleanShape, JsonShape, StringShape};
 use crate::prompt::tools::{FunctionNameShape, FunctionTool, TOOLS_AT_MOST, schema_of, too_many};
+use crate::prompt::typed::{TypedObject, parse};
 use crate::tools::upstream_name;
 
 /// The types of tools without which the answer is still one: they are ignored and named.
@@ -79,11 +79,13 @@ impl<'de> JsonShape<'de> for ClientToolsShape<'_, 'de> {
         mut members: A,
     ) -> Result<(), A::Error> {
         let mut index = 0;
-        while let Some(raw) = members.next_element::<&'de RawValue>()? {
-            reader.at(PathSegment::Index(index), |reader| {
-                let object = TypedObject::of(reader, raw, "a tool object")?;
-                self.tools.read_tool(reader, &object, self.namespace)
-            })?;
+        while let Some(()) = TypedObject::next(
+            reader,
+            &mut members,
+            index,
+            "a tool object",
+            |reader, object| self.tools.read_tool(reader, object, self.namespace),
+        )? {
             index += 1;
         }
         Ok(())
@@ -289,7 +291,7 @@ impl<'de> JsonShape<'de> for NamespaceShape<'_, 'de> {
             namespace: Some(&namespace),
         };
         reader.at(PathSegment::Key("tools"), |reader| {
-            super::typed::parse(reader, tools, shape)
+            parse(reader, tools, shape)
         })?;
         let within = std::mem::replace(&mut self.0.echo, before);
         echo::push_namespace(

@@ -160,6 +160,20 @@ fn blocks_that_the_model_cannot_read_are_unsupported() {
         assert_eq!(problem.param.as_deref(), Some("messages.0.content.0.type"));
         assert_eq!(problem.kind, ProblemKind::Unsupported);
         assert!(problem.message.contains(kind), "{}", problem.message);
+        // Other clients sort the members.
+        let body = format!(
+            r#"{{"messages":[{{"content":[{{"content":[{{"type":"x"}}],"source":{{"data":"JVBERi0=","type":"base64"}},"title":1,"type":"{kind}"}}],"role":"user"}}]}}"#
+        );
+        assert_eq!(planned(&request(&body)).unwrap_err(), problem);
+    }
+    for body in [
+        r#"{"messages":[{"role":"user","content":[{"content":[{"source":{"type":"text"},"type":"document"}],"tool_use_id":"1","type":"tool_result"}]}]}"#,
+        r#"{"messages":[{"role":"user","content":[{"type":"tool_result","tool_use_id":"1","content":[{"text":1,"type":"document"}]}]}]}"#,
+    ] {
+        let problem = planned(&request(body)).unwrap_err();
+        let param = "messages.0.content.0.content.0.type";
+        assert_eq!(problem.param.as_deref(), Some(param));
+        assert_eq!(problem.kind, ProblemKind::Unsupported);
     }
     let body = r#"{"messages":[{"role":"user","content":[{"type":"tool_result","tool_use_id":"1","content":[{"type":"document","source":{"type":"text"}}]}]}]}"#;
     let problem = planned(&request(body)).unwrap_err();

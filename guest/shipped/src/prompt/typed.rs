@@ -5,8 +5,8 @@ use std::borrow::Cow;
 use serde::de::{self, DeserializeSeed, IgnoredAny, MapAccess, SeqAccess};
 use serde_json::value::RawValue;
 
-use crate::prompt::reader::Reader;
-use crate::prompt::shape::{JsonShape, Nullable, Scalar, ShapeSeed, StringShape};
+use super::reader::{PathSegment, Reader};
+use super::shape::{JsonShape, Nullable, Scalar, ShapeSeed, StringShape};
 
 /// An object whose `type` is known, and whose other members have not been parsed.
 pub(super) struct TypedObject<'de> {
@@ -19,7 +19,7 @@ pub(super) struct TypedObject<'de> {
 
 impl<'de> TypedObject<'de> {
     /// Finds the type of a value. `expected` is the shape for the error of a value that is no object.
-    pub(super) fn of<E: de::Error>(
+    fn of<E: de::Error>(
         reader: &mut Reader<'_>,
         raw: &'de RawValue,
         expected: &'static str,
@@ -29,6 +29,23 @@ impl<'de> TypedObject<'de> {
             kind,
             has_role,
             raw,
+        })
+    }
+
+    /// Reads the next element of an array by its type. `expected` as in `of`.
+    pub(super) fn next<A: SeqAccess<'de>, T>(
+        reader: &mut Reader<'_>,
+        members: &mut A,
+        index: usize,
+        expected: &'static str,
+        read: impl FnOnce(&mut Reader<'_>, &Self) -> Result<T, A::Error>,
+    ) -> Result<Option<T>, A::Error> {
+        let Some(raw) = members.next_element::<&'de RawValue>()? else {
+            return Ok(None);
+        };
+        reader.at(PathSegment::Index(index), |reader| {
+            let object = Self::of(reader, raw, expected)?;
+            read(reader, &object).map(Some)
         })
     }
 
