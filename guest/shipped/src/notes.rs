@@ -226,7 +226,7 @@ mod tests {
             offered: ["a.b", "c"]
                 .map(|name| OfferedTool {
                     name: name.to_owned(),
-                    index: (name == "c").then_some(7),
+                    path: (name == "c").then(|| "input[7]".to_owned()),
                     strict: strict.clone().filter(|_| name == "c"),
                 })
                 .to_vec(),

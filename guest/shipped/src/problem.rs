@@ -37,6 +37,11 @@ pub(crate) fn anthropic_envelope(problem: &Problem, request: &str) -> String {
     })
 }
 
+/// The path of a field as the Messages API writes it: `messages.1.content.0` for `messages[1].content[0]`.
+pub(crate) fn dotted(path: &str) -> String {
+    path.replace('[', ".").replace(']', "")
+}
+
 /// Anthropic's `type` of an error.
 fn anthropic_type(kind: ProblemKind) -> &'static str {
     match kind {

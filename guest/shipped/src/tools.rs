@@ -50,9 +50,9 @@ pub(crate) struct ToolNotes {
 pub(crate) struct OfferedTool {
     /// The client's name.
     pub(crate) name: String,
-    /// The tool's index in the request's `tools`, if that differs from the index among the offered functions.
+    /// The tool's path in the request, unless it is the element of `tools` with the index among the offered functions.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) index: Option<usize>,
+    pub(crate) path: Option<String>,
     /// The schema that the arguments of every call must satisfy, if the client set `strict`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) strict: Option<String>,

@@ -18,6 +18,7 @@ use super::body::Dialect;
 use super::request::FieldPaths;
 use crate::bindings::airlock::policy::types::{Problem, ProblemKind};
 use crate::bindings::exports::airlock::policy::prompt::Action;
+use crate::problem::dotted;
 
 use body::MessagesBody;
 
@@ -67,9 +68,4 @@ pub(super) fn with_dotted_params(mut action: Action) -> Action {
         }
     }
     action
-}
-
-/// `messages.1.content.0` for `messages[1].content[0]`.
-fn dotted(path: &str) -> String {
-    path.replace('[', ".").replace(']', "")
 }

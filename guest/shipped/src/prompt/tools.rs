@@ -52,9 +52,11 @@ impl FunctionTool<'_> {
 
     /// The notes for the translator. `index` is its index among the offered functions.
     pub(super) fn offered(&self, index: usize) -> OfferedTool {
+        // The Messages API writes an index after a dot.
+        let expected = [format!("tools[{index}]"), format!("tools.{index}")];
         OfferedTool {
             name: self.name.clone().into_owned(),
-            index: (index != self.index).then_some(self.index),
+            path: (!expected.contains(&self.path)).then(|| self.path.clone()),
             strict: self.strict.then(|| self.parameters.clone()),
         }
     }

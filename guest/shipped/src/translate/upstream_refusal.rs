@@ -3,6 +3,7 @@
 
 use crate::bindings::airlock::policy::types::Problem;
 use crate::notes::{DialectNotes, PlanNotes};
+use crate::problem::dotted;
 use crate::tools::{OfferedTool, upstream_name};
 
 /// The host's code for such a refusal.
@@ -16,6 +17,8 @@ pub(super) struct FieldMap {
     /// The upstream name of each function, and its field.
     functions: Vec<(String, String)>,
     names: FieldNames,
+    /// Whether the dialect writes an index after a dot.
+    dots_indices: bool,
 }
 
 /// The names of fields in the client's dialect.
@@ -26,7 +29,7 @@ struct FieldNames {
     summary: &'static str,
     format: &'static str,
     schema: &'static str,
-    /// What follows a tool's index.
+    /// What follows a tool's path.
     function: &'static str,
     parameters: &'static str,
 }
@@ -78,14 +81,16 @@ impl FieldMap {
         let names = FieldNames::of(&notes.dialect);
         let offered = notes.tools.iter().flat_map(|tools| &tools.offered);
         let function = |(position, offered): (usize, &OfferedTool)| {
-            let index = offered.index.unwrap_or(position);
-            let field = format!("tools[{index}]{}", names.function);
+            let path = offered.path.clone();
+            let path = path.unwrap_or_else(|| format!("tools[{position}]"));
+            let field = path + names.function;
             (upstream_name(&offered.name).into_owned(), field)
         };
         Self {
             effort: notes.effort.clone(),
             functions: offered.enumerate().map(function).collect(),
             names,
+            dots_indices: matches!(notes.dialect, DialectNotes::Messages(_)),
         }
     }
 
@@ -98,6 +103,10 @@ impl FieldMap {
             return problem;
         };
         let field = self.field(&upstream, &problem.message);
+        let field = match field {
+            Some(field) if self.dots_indices => Some(dotted(&field)),
+            field => field,
+        };
         let message = &problem.message;
         problem.message = match &field {
             Some(field) if *field == upstream => format!("{field}: {message}"),

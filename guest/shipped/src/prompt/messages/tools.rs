@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde::de::{self, MapAccess, SeqAccess};
 use serde_json::value::RawValue;
 
-use super::dotted;
+use crate::problem::dotted;
 use crate::prompt::problems::quoted;
 use crate::prompt::reader::{PathSegment, Reader};
 use crate::prompt::shape::{BooleanShape, JsonShape, StringShape};

@@ -14,7 +14,7 @@ use crate::tools::{self, FunctionCall, OfferedTool, ToolNotes};
 fn tools() -> ToolNotes {
     let offer = |name: &str, strict: Option<&str>| OfferedTool {
         name: name.to_owned(),
-        index: None,
+        path: None,
         strict: strict.map(str::to_owned),
     };
     let strict = r#"{"type":"object","properties":{"a":{"type":"integer"}},"required":["a"]}"#;

@@ -47,7 +47,7 @@ fn stream() -> PlanNotes {
 fn tools() -> ToolNotes {
     let offered = OfferedTool {
         name: "f".to_owned(),
-        index: None,
+        path: None,
         strict: None,
     };
     ToolNotes {

@@ -1,11 +1,13 @@
 //! The model's refusals.
 
-#![allow(clippy::unwrap_used, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 use super::*;
-use crate::bindings::airlock::policy::types::ProblemKind;
+use crate::bindings::airlock::policy::types::{ProblemKind, Request, Transport};
+use crate::bindings::exports::airlock::policy::prompt::Action;
 use crate::notes::{MessagesNotes, ResponsesNotes};
 use crate::tools::ToolNotes;
+use crate::{DIALECT, MESSAGES_DIALECT, RESPONSES_DIALECT};
 
 fn refusal(code: &str, param: Option<&str>, detail: &str) -> Problem {
     Problem {
@@ -19,11 +21,12 @@ fn refusal(code: &str, param: Option<&str>, detail: &str) -> Problem {
 
 /// The fields of a request with two functions, the second of which is its fourth tool.
 fn fields(effort: Option<&str>) -> FieldMap {
-    let offered = [("weigh", None), ("look.up", Some(3))].map(|(name, index)| OfferedTool {
-        name: name.to_owned(),
-        index,
-        strict: None,
-    });
+    let offered =
+        [("weigh", None), ("look.up", Some("tools[3]"))].map(|(name, path)| OfferedTool {
+            name: name.to_owned(),
+            path: path.map(str::to_owned),
+            strict: None,
+        });
     FieldMap::of(&PlanNotes {
         effort: effort.map(str::to_owned),
         tools: Some(ToolNotes {
@@ -143,13 +146,13 @@ fn fields_have_the_names_of_the_clients_dialect() {
             "tools[7].parameters",
             [
                 "tools[0].function.parameters",
-                "tools[0].input_schema",
+                "tools.0.input_schema",
                 "tools[0].parameters",
             ],
         ),
         (
             "tools[7].name",
-            ["tools[0].function.name", "tools[0].name", "tools[0].name"],
+            ["tools[0].function.name", "tools.0.name", "tools[0].name"],
         ),
     ];
     for (upstream, fields) in expected {
@@ -165,5 +168,73 @@ fn fields_have_the_names_of_the_clients_dialect() {
             let problem = fields.translate(refusal(CODE, Some(upstream), "bad 'weigh'"));
             assert_eq!(problem.param.as_deref(), Some(field), "{dialect:?}");
         }
+    }
+}
+
+/// The field that a refusal of the request names, if the model refuses `upstream` with `message`.
+fn named(dialect: &str, body: &str, upstream: &str, message: &str) -> Option<String> {
+    let request = Request {
+        id: "req_1".to_owned(),
+        arrived: 0,
+        dialect: dialect.to_owned(),
+        body: body.to_owned(),
+        attachments: Vec::new(),
+        settings: String::new(),
+        nested: false,
+        route: match dialect {
+            MESSAGES_DIALECT => "POST /v1/messages",
+            RESPONSES_DIALECT => "POST /v1/responses",
+            _ => "POST /v1/chat/completions",
+        }
+        .to_owned(),
+        path_parameters: Vec::new(),
+        query: Vec::new(),
+        seed: String::new(),
+        transport: Transport::Http,
+        has_store: false,
+        loaded: None,
+    };
+    let Ok(Action::Run(plan)) = crate::prompt::render(&request) else {
+        panic!("no plan for {body}");
+    };
+    let fields = FieldMap::of(&PlanNotes::from_text(&plan.notes));
+    fields
+        .translate(refusal(CODE, Some(upstream), message))
+        .param
+}
+
+#[test]
+fn a_nested_tool_is_named_by_its_place_in_the_request() {
+    let body = r#"{"model":"m","input":[{"role":"user","content":"x"},
+        {"type":"additional_tools","tools":[{"type":"web_search"},{"type":"function","name":"d"}]}],
+        "tools":[{"type":"web_search"},{"type":"function","name":"a"},
+        {"type":"namespace","name":"n","tools":[{"type":"function","name":"b"},{"type":"function","name":"c"}]}]}"#;
+    for (name, path) in [
+        ("a", "tools[1]"),
+        ("n__b", "tools[2].tools[0]"),
+        ("n__c", "tools[2].tools[1]"),
+        ("d", "input[1].tools[1]"),
+    ] {
+        let message = format!("Invalid schema for function '{name}'");
+        let field = named(RESPONSES_DIALECT, body, "tools[0].parameters", &message);
+        assert_eq!(field, Some(format!("{path}.parameters")));
+    }
+    let body = r#"{"model":"m","messages":[{"role":"user","content":"x"}],
+        "tools":[{"type":"function","function":{"name":"a"}},{"type":"function","function":{"name":"b"}}]}"#;
+    let field = named(DIALECT, body, "tools[5].name", "bad 'b'");
+    assert_eq!(field.as_deref(), Some("tools[1].function.name"));
+}
+
+#[test]
+fn a_field_of_the_messages_api_is_dotted() {
+    let body = r#"{"model":"m","max_tokens":1,"messages":[{"role":"user","content":"x"}],"airlock":{"candidates":[{"effort":"x"}]},
+        "tools":[{"type":"web_search_20250305","name":"web_search"},{"name":"a","input_schema":{"type":"object"}}]}"#;
+    for (upstream, field) in [
+        ("reasoning.effort", "airlock.candidates.0.effort"),
+        ("tools[0].parameters", "tools.1.input_schema"),
+        ("tools[0]", "tools.1"),
+    ] {
+        let named = named(MESSAGES_DIALECT, body, upstream, "bad 'a'");
+        assert_eq!(named.as_deref(), Some(field));
     }
 }
