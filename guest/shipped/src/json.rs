@@ -4,6 +4,7 @@
 //! `str.splitlines`), so U+0085, U+2028 and U+2029 are escaped besides what RFC 8785 escapes. In JSON they occur only
 //! in strings, where an escape is equivalent.
 
+use std::borrow::Cow;
 use std::io::{self, Write};
 
 use serde::Serialize;
@@ -86,6 +87,14 @@ pub(crate) fn is_object(text: &str) -> bool {
 
     // Unknown fields are skipped without recursion. serde would accept an array too.
     text.trim_start().starts_with('{') && serde_json::from_str::<Object>(text).is_ok()
+}
+
+/// The text with each `\u` escape of a lone surrogate replaced, as by [`replace_lone_surrogates`].
+pub(crate) fn without_lone_surrogates(text: Cow<'_, str>) -> Cow<'_, str> {
+    match replace_lone_surrogates(&text) {
+        Some(whole) => Cow::Owned(whole),
+        None => text,
+    }
 }
 
 /// Replaces each `\u` escape of a lone surrogate by `\ufffd`, as OpenAI does (serde_json 1 refuses such an escape).

@@ -91,13 +91,7 @@ impl<'de> JsonShape<'de> for CalledFunctionShape {
         };
         match arguments {
             // The string contains JSON, which has escapes of its own.
-            Some(arguments) => Ok((
-                name,
-                match json::replace_lone_surrogates(&arguments) {
-                    Some(whole) => Cow::Owned(whole),
-                    None => arguments,
-                },
-            )),
+            Some(arguments) => Ok((name, json::without_lone_surrogates(arguments))),
             None => {
                 Err(reader.invalid_member("arguments", "required: a string, as the model wrote it"))
             }

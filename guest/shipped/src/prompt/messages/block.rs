@@ -160,8 +160,8 @@ fn arguments<'de, E: de::Error>(
     raw: &'de RawValue,
 ) -> Result<Cow<'de, str>, E> {
     // Skipped JSON may have halves of surrogate pairs.
-    let whole = json::replace_lone_surrogates(raw.get());
-    match json::object_to_line(whole.as_deref().unwrap_or(raw.get())) {
+    let whole = json::without_lone_surrogates(Cow::Borrowed(raw.get()));
+    match json::object_to_line(&whole) {
         Some(line) => Ok(Cow::Owned(line)),
         None => Err(reader.invalid("expected an object")),
     }

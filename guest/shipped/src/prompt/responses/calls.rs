@@ -40,10 +40,7 @@ impl<'de> JsonShape<'de> for CallItem {
             Cow::Owned(arguments)
         } else {
             // The string contains JSON, which has escapes of its own.
-            match json::replace_lone_surrogates(&text) {
-                Some(whole) => Cow::Owned(whole),
-                None => text,
-            }
+            json::without_lone_surrogates(text)
         };
         Ok(FunctionCall { arguments, ..call })
     }
