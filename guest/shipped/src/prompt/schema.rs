@@ -8,6 +8,8 @@ use std::fmt;
 use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
+use super::reader::Reader;
+
 /// The most levels of a schema, in objects and arrays. OpenAI allows ten levels of objects, about three of these
 /// each.
 const DEPTH_AT_MOST: usize = 64;
@@ -53,6 +55,14 @@ impl fmt::Display for SchemaError {
             ),
         }
     }
+}
+
+/// The schema of an answer, on one line. The reader's path must be the schema's.
+pub(super) fn of_answer<E: de::Error>(
+    reader: &mut Reader<'_>,
+    raw: &RawValue,
+) -> Result<String, E> {
+    compact(raw.get()).map_err(|error| reader.invalid(&error.to_string()))
 }
 
 /// Writes the schema without whitespace between tokens, and with whole numbers in a form that Codex reads. `raw` must

@@ -1,6 +1,6 @@
 //! `response_format`: the form of the answer.
 
-use serde::de::{self, MapAccess};
+use serde::de::MapAccess;
 use serde_json::value::RawValue;
 
 use crate::prompt::members::read_members;
@@ -77,7 +77,7 @@ impl<'de> JsonShape<'de> for JsonSchemaShape {
             },
             "schema" => run {
                 let raw = fields.next_value::<&RawValue>()?;
-                schema = Some(reader.at(PathSegment::Key("schema"), |reader| checked(reader, raw))?);
+                schema = Some(reader.at(PathSegment::Key("schema"), |reader| schema::of_answer(reader, raw))?);
             },
         });
         if name.is_none() {
@@ -88,8 +88,4 @@ impl<'de> JsonShape<'de> for JsonSchemaShape {
             None => Err(reader.invalid_member("schema", "required: a JSON Schema object")),
         }
     }
-}
-
-fn checked<E: de::Error>(reader: &mut Reader<'_>, raw: &RawValue) -> Result<String, E> {
-    schema::compact(raw.get()).map_err(|error| reader.invalid(&error.to_string()))
 }

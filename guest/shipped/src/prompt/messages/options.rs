@@ -55,7 +55,7 @@ impl<'de> JsonShape<'de> for OutputFormatShape {
             "schema" => run {
                 let raw = fields.next_value::<&RawValue>()?;
                 schema = Some(reader.at(PathSegment::Key("schema"), |reader| {
-                    schema::compact(raw.get()).map_err(|error| reader.invalid(&error.to_string()))
+                    schema::of_answer(reader, raw)
                 })?);
             },
         });

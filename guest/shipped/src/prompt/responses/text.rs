@@ -1,6 +1,6 @@
 //! `text`: the form of the answer and its length.
 
-use serde::de::{self, MapAccess};
+use serde::de::MapAccess;
 use serde_json::value::RawValue;
 
 use crate::prompt::members::read_members;
@@ -95,7 +95,7 @@ impl<'de> JsonShape<'de> for ResponseTextFormatShape {
             },
             "schema" => run {
                 let raw = fields.next_value::<&RawValue>()?;
-                schema = Some(reader.at(PathSegment::Key("schema"), |reader| checked(reader, raw))?);
+                schema = Some(reader.at(PathSegment::Key("schema"), |reader| schema::of_answer(reader, raw))?);
             },
         });
         let expected = "`text`, `json_object` or `json_schema`";
@@ -118,8 +118,4 @@ impl<'de> JsonShape<'de> for ResponseTextFormatShape {
             None => Err(reader.invalid_member("type", &format!("required: {expected}"))),
         }
     }
-}
-
-fn checked<E: de::Error>(reader: &mut Reader<'_>, raw: &RawValue) -> Result<String, E> {
-    schema::compact(raw.get()).map_err(|error| reader.invalid(&error.to_string()))
 }
