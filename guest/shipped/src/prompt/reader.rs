@@ -101,7 +101,8 @@ impl<'r> Reader<'r> {
         name: &str,
     ) -> Result<(), E> {
         if self.strict {
-            return Err(self.unsupported_at(&[step], STRICT));
+            self.segments.push(step);
+            return Err(self.unsupported(STRICT));
         }
         self.note_ignored_here(name);
         Ok(())
@@ -134,11 +135,6 @@ impl<'r> Reader<'r> {
         if self.ignored.len() < NAMED_AT_MOST && !self.ignored.contains(&name) {
             self.ignored.push(name);
         }
-    }
-
-    /// Descends to the member `key` of the current value, for an error there.
-    pub(super) fn enter(&mut self, key: &'static str) {
-        self.segments.push(PathSegment::Key(key));
     }
 
     /// Reports that the current value is wrong.
@@ -180,13 +176,15 @@ impl<'r> Reader<'r> {
         self.fail_at(ProblemKind::Unsupported, path, message)
     }
 
-    /// As `unsupported`, for the value at these steps from here.
-    pub(super) fn unsupported_at<E: de::Error>(
+    /// As `unsupported`, for the member `key` of the current value.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn unsupported_member<E: de::Error>(
         &mut self,
-        steps: &[PathSegment],
+        key: &'static str,
         message: &str,
     ) -> E {
-        self.segments.extend_from_slice(steps);
+        self.segments.push(PathSegment::Key(key));
         self.unsupported(message)
     }
 

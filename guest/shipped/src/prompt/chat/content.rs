@@ -7,7 +7,7 @@ use serde::de::{self, MapAccess, SeqAccess};
 use crate::prompt::content::{ContentPart, DetailShape, attachment};
 use crate::prompt::members::read_members;
 use crate::prompt::problems::quoted;
-use crate::prompt::reader::{PathSegment, Reader};
+use crate::prompt::reader::Reader;
 use crate::prompt::shape::{JsonShape, Scalar, StringShape};
 
 /// The content of a message.
@@ -76,11 +76,7 @@ impl<'de> JsonShape<'de> for ContentPartShape {
             "text" => (text.map(ContentPart::Text), "text"),
             "image_url" => (image.map(ContentPart::Image), "image_url"),
             "refusal" => (refusal.map(ContentPart::Refusal), "refusal"),
-            other => {
-                return reader.at(PathSegment::Key("type"), |reader| {
-                    Err(unknown_type(reader, other))
-                });
-            }
+            other => return Err(unknown_type(reader, other)),
         };
         match part {
             Some(part) => Ok(part),
@@ -93,13 +89,17 @@ impl<'de> JsonShape<'de> for ContentPartShape {
 
 fn unknown_type<E: de::Error>(reader: &mut Reader<'_>, kind: &str) -> E {
     match kind {
-        "input_audio" | "file" => reader.unsupported(&format!(
-            "parts of type `{kind}` are not supported; send text or images"
-        )),
-        other => reader.invalid(&format!(
-            "expected `text`, `image_url` or, from the assistant, `refusal`, found `{}`",
-            quoted(other)
-        )),
+        "input_audio" | "file" => {
+            let message = format!("parts of type `{kind}` are not supported; send text or images");
+            reader.unsupported_member("type", &message)
+        }
+        other => {
+            let message = format!(
+                "expected `text`, `image_url` or, from the assistant, `refusal`, found `{}`",
+                quoted(other)
+            );
+            reader.invalid_member("type", &message)
+        }
     }
 }
 

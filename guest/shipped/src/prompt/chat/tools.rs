@@ -76,16 +76,16 @@ pub(super) fn check_type<E: de::Error>(
     kind: Option<&str>,
     what: &str,
 ) -> Result<(), E> {
-    let step = PathSegment::Key("type");
     match kind {
         Some("function") => Ok(()),
-        Some(other) => reader.at(step, |reader| {
-            Err(reader.unsupported(&format!(
+        Some(other) => {
+            let message = format!(
                 "{what} of type `{}` are not supported; the type must be `function`",
                 quoted(other)
-            )))
-        }),
-        None => Err(reader.invalid_at(&[step], "required: `function`")),
+            );
+            Err(reader.unsupported_member("type", &message))
+        }
+        None => Err(reader.invalid_member("type", "required: `function`")),
     }
 }
 

@@ -205,11 +205,11 @@ impl<'de> BlockMembers<'de> {
 }
 
 fn unknown_type<E: de::Error>(reader: &mut Reader<'_>, kind: &str) -> E {
-    reader.enter("type");
-    reader.unsupported(&format!(
+    let message = format!(
         "blocks of type `{}` are not supported; send {TYPES}",
         quoted(kind)
-    ))
+    );
+    reader.unsupported_member("type", &message)
 }
 
 /// The item of the reasoning from which a block was made. None for a signature that is not this gateway's, or that has no

@@ -31,10 +31,10 @@ impl<'de> JsonShape<'de> for ImageSourceShape {
         match kind.as_deref() {
             Some("base64") => {}
             Some(other @ ("url" | "file")) => {
-                reader.enter("type");
-                return Err(reader.unsupported(&format!(
+                let message = format!(
                     "sources of type `{other}` are not supported; send the image's bytes with `type: \"base64\"`"
-                )));
+                );
+                return Err(reader.unsupported_member("type", &message));
             }
             Some(other) => {
                 let message = format!("expected `base64`, found `{}`", quoted(other));

@@ -9,7 +9,7 @@ use super::image::ImageSourceShape;
 use crate::prompt::content::{ContentPart, ElementShape, result_parts};
 use crate::prompt::members::read_members;
 use crate::prompt::problems::quoted;
-use crate::prompt::reader::{PathSegment, Reader};
+use crate::prompt::reader::Reader;
 use crate::prompt::shape::{JsonShape, StringShape};
 use crate::prompt::typed::TypedObject;
 
@@ -44,12 +44,13 @@ fn read_block<'de, E: de::Error>(
     match object.kind.as_deref() {
         Some("text") => object.read(reader, ResultBlockShape::Text),
         Some("image") => object.read(reader, ResultBlockShape::Image),
-        Some(other) => reader.at(PathSegment::Key("type"), |reader| {
-            Err(reader.unsupported(&format!(
+        Some(other) => {
+            let message = format!(
                 "blocks of type `{}` are not supported in a result; send text or images",
                 quoted(other)
-            )))
-        }),
+            );
+            Err(reader.unsupported_member("type", &message))
+        }
         None => Err(reader.invalid_member("type", "required: `text` or `image`")),
     }
 }

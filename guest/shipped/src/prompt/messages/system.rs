@@ -7,7 +7,7 @@ use serde::de::{self, MapAccess, SeqAccess};
 use crate::prompt::conversation::push_paragraph;
 use crate::prompt::members::read_members;
 use crate::prompt::problems::quoted;
-use crate::prompt::reader::{PathSegment, Reader};
+use crate::prompt::reader::Reader;
 use crate::prompt::shape::{JsonShape, Scalar, StringShape};
 
 /// The beginning of the line by which Claude Code attributes a request. It has no meaning for the model, and it differs in each
@@ -77,12 +77,11 @@ impl<'de> JsonShape<'de> for TextBlockShape {
         match kind.as_deref() {
             Some("text") => {}
             Some(other) => {
-                return reader.at(PathSegment::Key("type"), |reader| {
-                    Err(reader.unsupported(&format!(
-                        "blocks of type `{}` are not supported here; send text",
-                        quoted(other)
-                    )))
-                });
+                let message = format!(
+                    "blocks of type `{}` are not supported here; send text",
+                    quoted(other)
+                );
+                return Err(reader.unsupported_member("type", &message));
             }
             None => return Err(reader.invalid_member("type", "required: `text`")),
         }

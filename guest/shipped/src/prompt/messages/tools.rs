@@ -140,10 +140,9 @@ fn without_schema<'de, E: de::Error>(
         reader.ignore_at(PathSegment::Key("type"), tool)?;
         return Ok(MessagesTool::Ignored(name.unwrap_or(Cow::Borrowed(*tool))));
     }
-    reader.at(PathSegment::Key("type"), |reader| {
-        Err(reader.unsupported(&format!(
-            "tools of type `{}` are not supported; define a custom tool with `name`, `description` and `input_schema`",
-            quoted(kind)
-        )))
-    })
+    let message = format!(
+        "tools of type `{}` are not supported; define a custom tool with `name`, `description` and `input_schema`",
+        quoted(kind)
+    );
+    Err(reader.unsupported_member("type", &message))
 }

@@ -91,16 +91,10 @@ impl<'de> JsonShape<'de> for PartShape {
             "refusal" => (refusal.map(ContentPart::Refusal), "refusal"),
             "input_image" if has_file_id => {
                 let message = "files are not stored; send the image as a data: URL in `image_url`";
-                return reader.at(PathSegment::Key("file_id"), |reader| {
-                    Err(reader.unsupported(message))
-                });
+                return Err(reader.unsupported_member("file_id", message));
             }
             "input_image" => (image.map(ContentPart::Image), "image_url"),
-            other => {
-                return reader.at(PathSegment::Key("type"), |reader| {
-                    Err(unknown_part(reader, other))
-                });
-            }
+            other => return Err(unknown_part(reader, other)),
         };
         part.ok_or_else(|| {
             let message = format!("required in a part of type `{kind}`");
@@ -113,10 +107,14 @@ const KINDS: &str = "`input_text`, `input_image`, `output_text` or `refusal`";
 
 fn unknown_part<E: de::Error>(reader: &mut Reader<'_>, kind: &str) -> E {
     match kind {
-        "input_file" | "input_audio" => reader.unsupported(&format!(
-            "parts of type `{kind}` are not supported; send text or images"
-        )),
-        other => reader.invalid(&format!("expected {KINDS}, found `{}`", quoted(other))),
+        "input_file" | "input_audio" => {
+            let message = format!("parts of type `{kind}` are not supported; send text or images");
+            reader.unsupported_member("type", &message)
+        }
+        other => {
+            let message = format!("expected {KINDS}, found `{}`", quoted(other));
+            reader.invalid_member("type", &message)
+        }
     }
 }
 

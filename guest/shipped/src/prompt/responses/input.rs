@@ -210,9 +210,7 @@ fn unsupported<E: de::Error>(reader: &mut Reader<'_>, kind: Option<&str>) -> E {
             return reader.invalid_member("type", message);
         }
     };
-    // The path leads to the type, as the error's caller does not return to the item.
-    let steps = [PathSegment::Key("type")];
-    reader.unsupported_at(&steps, &message)
+    reader.unsupported_member("type", &message)
 }
 
 /// The error of a call or output in `input`. The reader's path must be that of `input`.

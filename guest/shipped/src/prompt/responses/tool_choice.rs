@@ -182,9 +182,7 @@ impl<'de> JsonShape<'de> for ClientChoiceShape {
                     "a choice of type `{}` is not supported; choose a function or a custom tool of `tools`",
                     quoted(other)
                 );
-                reader.at(PathSegment::Key("type"), |reader| {
-                    Err(reader.unsupported(&message))
-                })
+                Err(reader.unsupported_member("type", &message))
             }
             None => {
                 let message = "required: `function`, `custom` or `allowed_tools`";
@@ -270,9 +268,7 @@ impl<'de> JsonShape<'de> for AllowedToolShape {
             }
             Some(other) => {
                 let message = format!("tools of type `{}` are not supported", quoted(other));
-                reader.at(PathSegment::Key("type"), |reader| {
-                    Err(reader.unsupported(&message))
-                })
+                Err(reader.unsupported_member("type", &message))
             }
             None => Err(reader.invalid_member("type", "required: `function` or `custom`")),
         }

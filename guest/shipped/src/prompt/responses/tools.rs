@@ -129,9 +129,7 @@ impl<'de> ClientTools<'de> {
                     "tools of type `{}` are not supported; offer a function or a custom tool, which the client runs itself",
                     quoted(kind)
                 );
-                return reader.at(PathSegment::Key("type"), |reader| {
-                    Err(reader.unsupported(&message))
-                });
+                return Err(reader.unsupported_member("type", &message));
             }
             None => {
                 let message = "required: `function`, `custom` or `namespace`";
