@@ -21,6 +21,9 @@ use crate::bindings::airlock::policy::types::{
 use crate::bindings::exports::airlock::policy::prompt::Plan;
 use crate::notes::{DialectNotes, PlanNotes, ResponsesNotes};
 use crate::prompt::planned;
+use crate::prompt::tests::mutations::{
+    assert_named_if_wrong, assert_refused_at, assert_refused_if_truncated, deep,
+};
 
 /// A body that exercises every shape.
 const RICH: &str = r#"{"model":"gpt-5.5","instructions":"Be \"brief\".","stream":true,"stream_options":{"include_candidates":false,"x":1},
@@ -86,72 +89,28 @@ fn echo(plan: &Plan) -> Value {
 #[test]
 fn a_truncated_body_is_refused() {
     plan(RICH);
-    for end in 0..RICH.len() {
-        let Some(body) = RICH.get(..end) else {
-            continue;
-        };
-        let problem = problem(body);
-        assert_eq!(problem.code.as_deref(), Some("invalid_json"), "{body}");
-        assert!(problem.message.contains("line "), "{}", problem.message);
-    }
+    assert_refused_if_truncated(RICH, problem);
 }
 
 #[test]
 fn wrong_values_in_any_field_are_refused() {
-    // Every position of a value, with every type of value.
-    let starts = RICH
-        .char_indices()
-        .filter(|(_, character)| matches!(character, '"' | '[' | '{'));
-    let mut refused = 0;
-    for (start, _) in starts {
-        let mut values =
-            serde_json::Deserializer::from_str(&RICH[start..]).into_iter::<serde::de::IgnoredAny>();
-        if !matches!(values.next(), Some(Ok(_))) {
-            continue;
+    assert_named_if_wrong(RICH, 401, |body| {
+        let plan = match planned(&request(body)) {
+            Ok(plan) => plan,
+            Err(problem) => return Some(problem),
+        };
+        for item in &plan.history {
+            let item: Value = serde_json::from_str(item).unwrap();
+            assert!(item["type"].is_string(), "{body}");
         }
-        let rest = &RICH[start + values.byte_offset()..];
-        for value in [
-            "null",
-            "true",
-            "-1",
-            "0.5",
-            "1e308",
-            r#""""#,
-            r#""\u0000""#,
-            "[]",
-            "[[]]",
-            "{}",
-            r#"{"":{}}"#,
-        ] {
-            let body = [&RICH[..start], value, rest].concat();
-            match planned(&request(&body)) {
-                Ok(plan) => {
-                    for item in &plan.history {
-                        let item: Value = serde_json::from_str(item).unwrap();
-                        assert!(item["type"].is_string(), "{body}");
-                    }
-                    assert!(echo(&plan).is_object(), "{body}");
-                }
-                Err(problem) => {
-                    refused += 1;
-                    assert_ne!(problem.kind, ProblemKind::Internal, "{body}");
-                    assert!(!problem.message.contains("reader's problem"), "{body}");
-                    assert!(problem.message.len() < 500, "{}", problem.message);
-                    assert!(
-                        problem.param.is_some() || problem.message.starts_with("the body"),
-                        "{body}"
-                    );
-                }
-            }
-        }
-    }
-    assert!(refused > 400, "{refused}");
+        assert!(echo(&plan).is_object(), "{body}");
+        None
+    });
 }
 
 #[test]
 fn deep_nesting_is_safe_in_any_field() {
-    let (open, close) = ("[".repeat(200_000), "]".repeat(200_000));
-    let deep = format!("{open}{close}");
+    let deep = deep();
     let with = |field: &str| format!(r#"{{"model":"m","input":"x",{field}}}"#);
 
     // A value that is skipped may nest at any depth.
@@ -164,7 +123,7 @@ fn deep_nesting_is_safe_in_any_field() {
     ] {
         plan(&skipped);
     }
-    for (body, param) in [
+    let cases = [
         (format!(r#"{{"input":{deep}}}"#), "input[0]"),
         (
             format!(r#"{{"input":[{{"role":"user","content":{deep}}}]}}"#),
@@ -200,9 +159,9 @@ fn deep_nesting_is_safe_in_any_field() {
             )),
             "text.format.schema",
         ),
-    ] {
-        assert_eq!(problem(&body).param.as_deref(), Some(param));
-    }
+    ]
+    .map(|(body, param)| (body, Some(param)));
+    assert_refused_at(&cases, problem);
 }
 
 #[test]

@@ -1,7 +1,9 @@
 //! Bodies that are cut, wrong or deep: they are refused with a reason, whatever is wrong with them.
 
 use super::*;
-use crate::bindings::airlock::policy::types::ProblemKind;
+use crate::prompt::tests::mutations::{
+    assert_named_if_wrong, assert_refused_at, assert_refused_if_truncated, deep,
+};
 
 /// A body that exercises every shape.
 const RICH: &str = r#"{"model":"gpt-5.5","max_tokens":1,"stream":true,"system":[{"type":"text","text":"Be \"brief\".","cache_control":{"type":"ephemeral"}}],
@@ -23,57 +25,17 @@ fn refused(body: &str) -> Problem {
 #[test]
 fn a_truncated_body_is_refused() {
     assert!(planned(&request(RICH)).is_ok());
-    for end in 0..RICH.len() {
-        if let Some(body) = RICH.get(..end) {
-            let problem = refused(body);
-            assert_eq!(problem.code.as_deref(), Some("invalid_json"), "{body}");
-        }
-    }
+    assert_refused_if_truncated(RICH, refused);
 }
 
 #[test]
 fn wrong_values_in_any_field_are_refused() {
-    let starts = RICH
-        .char_indices()
-        .filter(|(_, character)| matches!(character, '"' | '[' | '{'));
-    let mut wrong = 0;
-    for (start, _) in starts {
-        let mut values =
-            serde_json::Deserializer::from_str(&RICH[start..]).into_iter::<serde::de::IgnoredAny>();
-        if !matches!(values.next(), Some(Ok(_))) {
-            continue;
-        }
-        let rest = &RICH[start + values.byte_offset()..];
-        for value in [
-            "null",
-            "true",
-            "-1",
-            "0.5",
-            "1e308",
-            r#""""#,
-            r#""\ud800""#,
-            "[]",
-            "[[]]",
-            "{}",
-            r#"{"":{}}"#,
-        ] {
-            let body = [&RICH[..start], value, rest].concat();
-            if let Err(problem) = planned(&request(&body)) {
-                wrong += 1;
-                assert_ne!(problem.kind, ProblemKind::Internal, "{body}");
-                assert!(!problem.message.contains("reader's problem"), "{body}");
-                assert!(problem.message.len() < 500, "{}", problem.message);
-                let is_named = problem.param.is_some() || problem.message.starts_with("the body");
-                assert!(is_named, "{body}");
-            }
-        }
-    }
-    assert!(wrong > 200, "{wrong}");
+    assert_named_if_wrong(RICH, 201, |body| planned(&request(body)).err());
 }
 
 #[test]
 fn deep_nesting_is_safe_in_any_field() {
-    let deep = format!("{}{}", "[".repeat(200_000), "]".repeat(200_000));
+    let deep = deep();
     let in_object = format!(r#"{{"a":{deep}}}"#);
     let with = |field: &str| {
         format!(
@@ -82,7 +44,7 @@ fn deep_nesting_is_safe_in_any_field() {
     };
     let plan = planned(&request(&with(&format!(r#""made_up":{deep}"#)))).unwrap();
     assert_eq!(plan.ignored, ["max_tokens", "made_up"]);
-    for (body, param) in [
+    let cases = [
         (deep.clone(), None),
         (with(&format!(r#""system":{deep}"#)), Some("system.0")),
         (format!(r#"{{"messages":{deep}}}"#), Some("messages.0")),
@@ -107,9 +69,8 @@ fn deep_nesting_is_safe_in_any_field() {
             )),
             Some("output_config.format.schema"),
         ),
-    ] {
-        assert_eq!(refused(&body).param.as_deref(), param);
-    }
+    ];
+    assert_refused_at(&cases, refused);
     // The input of a call is text to the model, at any depth.
     let called = format!(
         r#"{{"model":"m","max_tokens":1,"messages":[{{"role":"assistant","content":[{{"type":"tool_use","id":"1","name":"f","input":{in_object}}}]}},{{"role":"user","content":[{{"type":"tool_result","tool_use_id":"1"}}]}}]}}"#
