@@ -37,6 +37,9 @@ impl Route {
             "/healthz" | "/readyz" => Self::Probes,
             "/metrics" => Self::Metrics,
             path if path.starts_with("/v1/responses/") => Self::Responses,
+            path if path == "/v1/conversations" || path.starts_with("/v1/conversations/") => {
+                Self::Responses
+            }
             path if path.starts_with("/v1/messages/") => Self::Messages,
             path if path.starts_with("/v1/models/") => Self::Models,
             path if path.starts_with("/admin/") => Self::Admin,

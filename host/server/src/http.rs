@@ -17,14 +17,14 @@ mod models; // GET /v1/models
 mod origin_guard; // allowed hosts and web origins
 mod request_id; // request ids
 mod sse; // server-sent events
+mod websocket; // GET /v1/responses as a WebSocket
 
 use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::rejection::RawPathParamsRejection;
 use axum::extract::{Extension, RawPathParams, Request, State};
-use axum::http::header::UPGRADE;
-use axum::http::{HeaderMap, Method, Uri};
+use axum::http::{Method, Uri};
 use axum::middleware::from_fn_with_state;
 use axum::routing::{get, on};
 
@@ -35,6 +35,7 @@ use self::key::RequiredKey;
 pub use self::listen::{HttpServer, serve};
 use self::middleware::{MiddlewareState, RequestInfo};
 use self::origin_guard::OriginGuard;
+use self::websocket::WebSocketState;
 use crate::config::ServerConfig;
 use crate::flow::Flow;
 use airlock_base::storage;
@@ -49,6 +50,7 @@ type AppState = Arc<AppStateInner>;
 /// What all handlers share.
 struct AppStateInner {
     flow: Flow,
+    tasks: Tasks,
     bodies: BodyReader,
     rehearsal: bool,
     /// Identifies the data folder without its path. None: it cannot be read.
@@ -67,6 +69,7 @@ pub fn router(
 ) -> Router {
     let app = Arc::new(AppStateInner {
         flow,
+        tasks: tasks.clone(),
         bodies: BodyReader::new(&config.limits, tasks),
         rehearsal: config.rehearsal,
         data_id: storage::data_dir_id(&config.data_dir),
@@ -87,6 +90,10 @@ pub fn router(
         Some(admin_key) => Some(Arc::new(admin_key.clone())),
         None => api_key.clone(),
     };
+    let websocket = WebSocketState {
+        app: app.clone(),
+        metrics: metrics.clone(),
+    };
     let metrics = metrics::MetricsState {
         metrics,
         flow: app.flow.clone(),
@@ -97,7 +104,7 @@ pub fn router(
         let app = app.clone();
         admin::routes(admin::AdminState { registry, app }, admin_key)
     });
-    api_routes(api_key)
+    api_routes(api_key, websocket)
         .merge(probe_routes())
         .merge(codex::routes(account, operator_key.clone()))
         .merge(metrics::routes(metrics, operator_key.clone()))
@@ -109,7 +116,7 @@ pub fn router(
 }
 
 /// The routes of client APIs, and the answer to unknown paths, behind the API key.
-fn api_routes(api_key: RequiredKey) -> Router<AppState> {
+fn api_routes(api_key: RequiredKey, websocket: WebSocketState) -> Router<AppState> {
     let serve = |route: &'static ApiRoute, method| {
         on(
             method,
@@ -127,6 +134,10 @@ fn api_routes(api_key: RequiredKey) -> Router<AppState> {
             let (method, path) = route.method_and_path();
             router.route(path, serve(route, method))
         })
+        .route(
+            websocket::PATH,
+            get(websocket::upgrade).with_state(websocket),
+        )
         .route("/v1/models", get(models::list))
         .route("/v1/models/{*id}", get(models::show))
         .fallback(no_route)
@@ -152,9 +163,6 @@ async fn no_route(method: Method, uri: Uri) -> HttpError {
     HttpError::no_route(&method, uri.path(), &routes.join(", "))
 }
 
-async fn no_method(method: Method, uri: Uri, headers: HeaderMap) -> HttpError {
-    if uri.path() == "/v1/responses" && method == Method::GET && headers.contains_key(UPGRADE) {
-        return HttpError::no_websocket();
-    }
+async fn no_method(method: Method, uri: Uri) -> HttpError {
     HttpError::no_method(&method, uri.path())
 }

@@ -34,6 +34,18 @@ impl Flow {
         Ok(session.show_model(dialect, model).await?)
     }
 
+    /// Whether the policy that a request with this canary key would get supports a dialect.
+    ///
+    /// # Errors
+    /// There is no policy.
+    pub async fn supports(&self, dialect: &str, canary_key: &str) -> Result<bool, Failure> {
+        Ok(self
+            .rollout
+            .choose_for(canary_key, dialect)
+            .await?
+            .is_some())
+    }
+
     /// A session of the caller's release, without a shadow or a tape.
     async fn models_session(&self, dialect: &str, caller: &Caller) -> Result<Session, Failure> {
         let chosen = self.rollout.choose_for(&caller.canary_key, dialect).await?;

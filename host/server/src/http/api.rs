@@ -72,7 +72,7 @@ pub(super) async fn serve(
         memory,
         nested,
         objects: ObjectClient {
-            owner: Owner::new(OWNER),
+            owner: owner(),
             connection: None,
         },
     };
@@ -105,6 +105,11 @@ pub(super) async fn serve(
         response.headers_mut().insert(TURN, value);
     }
     Ok(response)
+}
+
+/// The owner of the objects of all requests.
+pub(super) fn owner() -> Owner {
+    Owner::new(OWNER)
 }
 
 /// The names and values of a query, decoded. What is not UTF-8 becomes U+FFFD.

@@ -80,6 +80,22 @@ impl BodyReader {
         }
     }
 
+    /// The most bytes of a body.
+    pub(super) fn limit(&self) -> usize {
+        self.limit
+    }
+
+    /// Reserves memory for a request of this many bytes, which has arrived otherwise.
+    ///
+    /// # Errors
+    /// No memory is free for it.
+    pub(super) async fn hold(&self, bytes: usize) -> Result<MemoryShare, HttpError> {
+        let mut reservation = self.budget.reserve(bytes);
+        let grown = reservation.grow(bytes).await;
+        grown.map_err(|MemoryShortage| BodyError::Busy.into_http(self.limit))?;
+        Ok(reservation.into_share())
+    }
+
     /// Reads the body of a JSON request as text. Its memory is reserved until the returned share is dropped.
     ///
     /// # Errors

@@ -154,6 +154,19 @@ impl HttpError {
         Failure::new(ProblemKind::Internal, "internal_error", message).into()
     }
 
+    /// The error as a message of a WebSocket, and a line in the log.
+    pub(super) fn into_websocket_error(self) -> String {
+        log(&self.failure);
+        let problem = &self.failure.problem;
+        let error = WebSocketError {
+            r#type: "error",
+            status: self.status.as_u16(),
+            error: EnvelopedError::of(problem),
+        };
+        // Strings and numbers always serialise.
+        airlock_wire::sse::json(&error).unwrap_or_default()
+    }
+
     fn with(status: StatusCode, code: &str, message: String) -> Self {
         Self {
             status,
@@ -253,6 +266,14 @@ fn error_type(kind: ProblemKind) -> &'static str {
 
 #[derive(Serialize)]
 struct ErrorResponse<'a> {
+    error: EnvelopedError<'a>,
+}
+
+/// An error as the Responses API sends it on a WebSocket.
+#[derive(Serialize)]
+struct WebSocketError<'a> {
+    r#type: &'static str,
+    status: u16,
     error: EnvelopedError<'a>,
 }
 

@@ -27,7 +27,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use self::connections::{ConnectionSlot, ConnectionState, Connections};
+use self::connections::{ActiveRequest, ConnectionSlot, ConnectionState, Connections};
 use self::observed::{ObservedBody, ObservedSocket};
 pub(super) use self::socket::HttpExchange;
 use self::socket::{Socket, left, linger};
@@ -134,6 +134,45 @@ async fn accept(
     }
 }
 
+/// The connection of a request, which a protocol that the request upgrades to takes over. Its slot is released with the last
+/// clone.
+#[derive(Clone)]
+pub(super) struct UpgradeContext {
+    slot: Arc<ConnectionSlot>,
+    exchange: HttpExchange,
+    drain: CancellationToken,
+}
+
+/// The connection of another protocol, which is not idle until this is dropped.
+pub(super) struct UpgradedConnection {
+    _slot: Arc<ConnectionSlot>,
+    _active: Option<ActiveRequest>,
+    drain: CancellationToken,
+}
+
+impl UpgradeContext {
+    /// Announces that the response upgrades the connection: what is written after it is not hyper's.
+    pub(super) fn upgrade(&self) {
+        self.exchange.upgrade();
+    }
+
+    /// Takes the connection over, once hyper has left it.
+    pub(super) fn upgraded(self) -> UpgradedConnection {
+        UpgradedConnection {
+            _active: self.slot.state.begin(),
+            _slot: self.slot,
+            drain: self.drain,
+        }
+    }
+}
+
+impl UpgradedConnection {
+    /// Completes when the server is drained: no further request may begin. Cancel safe.
+    pub(super) async fn draining(&self) {
+        self.drain.cancelled().await;
+    }
+}
+
 /// A signal to a connection's task.
 enum ConnectionSignal {
     /// The server is drained.
@@ -164,17 +203,24 @@ async fn connection(
         return;
     }
     let exchange = HttpExchange::default();
+    let slot = Arc::new(slot);
+    let upgrade = UpgradeContext {
+        slot: Arc::clone(&slot),
+        exchange: exchange.clone(),
+        drain: drain.clone(),
+    };
     let socket = ObservedSocket {
         socket: Socket::new(Arc::clone(&tcp), exchange.clone()),
         state: Arc::clone(&slot.state),
     };
-    let service = service(router, exchange.clone(), Arc::clone(&slot.state));
+    let service = service(router, upgrade, Arc::clone(&slot.state));
     let serving = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(keep_alive)
         // A FIN alone does not end a request: see `socket.rs`.
         .half_close(true)
-        .serve_connection(TokioIo::new(socket), service);
+        .serve_connection(TokioIo::new(socket), service)
+        .with_upgrades();
     let mut serving = std::pin::pin!(serving);
     let mut signals = signals(Arc::clone(&tcp), exchange, tasks, drain, &slot);
     let outcome = loop {
@@ -207,14 +253,16 @@ async fn connection(
 /// hyper's service for one connection: the router, whose responses are observed.
 fn service(
     router: Router,
-    exchange: HttpExchange,
+    upgrade: UpgradeContext,
     state: Arc<ConnectionState>,
 ) -> impl Service<Request<Incoming>, Response = Response<ObservedBody>, Error = Infallible, Future: Send>
 + Send {
     let router = TowerToHyperService::new(router);
     service_fn(move |mut request: Request<Incoming>| {
-        exchange.begin();
-        request.extensions_mut().insert(exchange.clone());
+        upgrade.exchange.begin();
+        let extensions = request.extensions_mut();
+        extensions.insert(upgrade.exchange.clone());
+        extensions.insert(upgrade.clone());
         let active = state.begin();
         let response = router.call(request);
         async move {

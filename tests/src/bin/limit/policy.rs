@@ -14,7 +14,7 @@ use super::sandbox::{CompiledPolicy, Sandbox};
 
 /// The request, as a value of either side: the native types and those of the sandbox differ.
 macro_rules! request {
-    ($request:ident, $body:expr) => {
+    ($request:ident, $transport:ident, $body:expr) => {
         $request {
             id: "req_limit".to_owned(),
             arrived: 0,
@@ -27,7 +27,7 @@ macro_rules! request {
             path_parameters: Vec::new(),
             query: Vec::new(),
             seed: String::new(),
-            transport: Transport::Http,
+            transport: $transport::Http,
             has_store: true,
             loaded: None,
         }
@@ -97,7 +97,7 @@ impl Policy {
 }
 
 fn rendered(body: String) -> Result<RenderedPlan> {
-    let rendered = prompt::render(&request!(Request, body));
+    let rendered = prompt::render(&request!(Request, Transport, body));
     let action = rendered.map_err(|problem| anyhow!("{}", problem.message))?;
     let Action::Run(mut plan) = action else {
         return Err(anyhow!("a chat completion needs a turn"));

@@ -14,7 +14,7 @@ use wasmtime::{
 };
 
 use self::bindings::airlock::policy::types::{
-    Context, Ending, Event, EventKind, InputItem, Request, Text, Usage,
+    Context, Ending, Event, EventKind, InputItem, Request, Text, Transport, Usage,
 };
 use self::bindings::exports::airlock::policy::prompt::{Action, GuestIndices as PromptIndices};
 use self::bindings::exports::airlock::policy::translate::{
@@ -96,7 +96,7 @@ pub(crate) struct Sandbox {
 impl Sandbox {
     pub(crate) fn render(&mut self, body: String) -> Result<RenderedPlan> {
         let prompt = self.compiled.prompt.load(&mut self.store, &self.instance)?;
-        let rendered = prompt.call_render(&mut self.store, &request!(Request, body))?;
+        let rendered = prompt.call_render(&mut self.store, &request!(Request, Transport, body))?;
         let action = rendered.map_err(|problem| format_err!("{}", problem.message))?;
         let Action::Run(mut plan) = action else {
             return Err(format_err!("the request is answered without a turn"));

@@ -104,6 +104,9 @@ async fn queue_time_is_counted_for_requests_that_leave_too() {
         turns: Occupancy::default(),
         fleet: FleetReport::default(),
         shadow: None,
+        store: None,
+        background_responses: 0,
+        log_bytes: 0,
         lost_lines: 0,
     };
     let text = scrape.text().unwrap();

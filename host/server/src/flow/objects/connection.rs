@@ -15,15 +15,24 @@ const BYTES: usize = 32 << 20;
 
 /// The objects of a WebSocket, each with the items of its whole chain. Those that were used last are kept. Clones share them.
 #[derive(Clone, Debug, Default)]
-pub struct ConnectionObjects(Arc<Mutex<VecDeque<StoredObject>>>);
+pub struct ConnectionObjects(Arc<Mutex<ConnectionState>>);
+
+#[derive(Debug, Default)]
+struct ConnectionState {
+    /// Those that were used last at the end.
+    objects: VecDeque<StoredObject>,
+    /// The keys that the present request has loaded.
+    loaded: Vec<String>,
+}
 
 impl ConnectionObjects {
     /// Loads an object, which counts as used.
     pub(super) fn load(&self, key: &str) -> Option<StoredObject> {
-        let mut objects = self.0.lock();
-        let index = objects.iter().position(|object| object.key == key)?;
-        let object = objects.remove(index)?;
-        objects.push_back(object.clone());
+        let mut state = self.0.lock();
+        let index = state.objects.iter().position(|object| object.key == key)?;
+        let object = state.objects.remove(index)?;
+        state.objects.push_back(object.clone());
+        state.loaded.push(key.to_owned());
         Some(object)
     }
 
@@ -38,7 +47,7 @@ impl ConnectionObjects {
             has_log: false,
             items,
         };
-        let mut objects = self.0.lock();
+        let objects = &mut self.0.lock().objects;
         objects.push_back(object);
         let mut bytes: usize = objects.iter().map(size).sum();
         while objects.len() > OBJECTS || bytes > BYTES {
@@ -49,9 +58,13 @@ impl ConnectionObjects {
         }
     }
 
-    /// Drops the objects with these keys.
-    pub fn remove(&self, keys: &[String]) {
-        self.0.lock().retain(|object| !keys.contains(&object.key));
+    /// Ends a request. One that failed has its objects dropped, as OpenAI's: the client sends the whole conversation next.
+    pub fn end_request(&self, has_failed: bool) {
+        let mut state = self.0.lock();
+        let loaded = std::mem::take(&mut state.loaded);
+        if has_failed {
+            state.objects.retain(|object| !loaded.contains(&object.key));
+        }
     }
 }
 
@@ -113,7 +126,10 @@ mod tests {
         assert!(objects.load("0").is_some());
         objects.put(object("larger", BYTES / 2 + 1), Vec::new());
         assert!(objects.load("0").is_none() && objects.load("large").is_none());
-        objects.remove(&["larger".to_owned()]);
-        assert!(objects.load("larger").is_none());
+        objects.end_request(false);
+        objects.put(object("small", 1), Vec::new());
+        assert!(objects.load("larger").is_some());
+        objects.end_request(true);
+        assert!(objects.load("larger").is_none() && objects.load("small").is_some());
     }
 }

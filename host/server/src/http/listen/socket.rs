@@ -73,6 +73,8 @@ enum ExchangePhase {
     Responding,
     /// The response is complete, but perhaps not flushed.
     Complete,
+    /// The connection has another protocol, to its end.
+    Upgraded,
 }
 
 impl HttpExchange {
@@ -102,11 +104,20 @@ impl HttpExchange {
             0 => ExchangePhase::Idle,
             1 => ExchangePhase::Called,
             2 => ExchangePhase::Responding,
-            _ => ExchangePhase::Complete,
+            3 => ExchangePhase::Complete,
+            _ => ExchangePhase::Upgraded,
         }
     }
 
+    /// Records that the response upgrades the connection.
+    pub(super) fn upgrade(&self) {
+        self.set(ExchangePhase::Upgraded);
+    }
+
     fn set(&self, phase: ExchangePhase) {
+        if self.phase() == ExchangePhase::Upgraded {
+            return;
+        }
         self.0.phase.store(phase as u8, Ordering::Relaxed);
     }
 
@@ -154,7 +165,10 @@ impl HttpExchange {
                 }
             }
             ExchangePhase::Responding => self.0.comment.store(true, Ordering::Relaxed),
-            ExchangePhase::Called | ExchangePhase::Idle | ExchangePhase::Complete => {}
+            ExchangePhase::Called
+            | ExchangePhase::Idle
+            | ExchangePhase::Complete
+            | ExchangePhase::Upgraded => {}
         }
         Ok(())
     }
