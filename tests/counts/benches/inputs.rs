@@ -60,19 +60,19 @@ pub(crate) fn plan(request: &Request) -> Plan {
     }
 }
 
-/// A reply that has begun, and the next events.
-pub(crate) type Begun = (ReplyTranslator, Vec<Event>);
+/// A reply that has begun, and the next events. It is boxed as in the component, whose resource is never moved.
+pub(crate) type Begun = (Box<ReplyTranslator>, Vec<Event>);
 
 /// A reply that has begun, and this many pieces of text for it.
 pub(crate) fn reply(events: usize) -> Begun {
-    let mut reply = ReplyTranslator::new(&Context {
+    let mut reply = Box::new(ReplyTranslator::new(&Context {
         id: "req_counts".to_owned(),
         arrived: 0,
         dialect: "chat-completions".to_owned(),
         model: "gpt-test".to_owned(),
         notes: plan(&request(1 << 10)).notes,
         seed: String::new(),
-    });
+    }));
     let first = reply.feed(vec![event()]);
     assert!(!first.frames.is_empty());
     (reply, vec![event(); events])

@@ -52,7 +52,7 @@ fn render(request: Request) -> (Plan, Request) {
 #[bench::one_event(inputs::reply(1))]
 #[bench::sixteen_events(inputs::reply(16))]
 #[bench::sixty_four_events(inputs::reply(64))]
-fn feed((mut reply, events): inputs::Begun) -> (Output, ReplyTranslator) {
+fn feed((mut reply, events): inputs::Begun) -> (Output, Box<ReplyTranslator>) {
     let output = reply.feed(black_box(events));
     (output, reply)
 }

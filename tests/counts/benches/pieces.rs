@@ -65,7 +65,7 @@ fn feed(criterion: &mut Criterion) {
                 let (reply, events) = inputs::reply(count);
                 (reply, vec![events; CALLS])
             };
-            let routine = |(reply, batches): &mut (ReplyTranslator, Vec<Vec<Event>>)| {
+            let routine = |(reply, batches): &mut (Box<ReplyTranslator>, Vec<Vec<Event>>)| {
                 for events in batches.drain(..) {
                     black_box(reply.feed(events));
                 }
