@@ -14,7 +14,7 @@ use super::responses;
 use super::stop_matcher::StopMatcher;
 use super::streamed_answer::StreamedAnswer;
 use super::writer::{TabUpdate, TargetedText, TextTarget};
-use crate::bindings::airlock::policy::types::{EventKind, Problem};
+use crate::bindings::airlock::policy::types::{EventKind, Problem, Text};
 use crate::bindings::exports::airlock::policy::relay::Pattern;
 use crate::bindings::exports::airlock::policy::translate::{Closing, Frame};
 use crate::notes::{DialectNotes, PlanNotes, Structure};
@@ -26,7 +26,7 @@ pub(super) struct AnswerOutput {
     form: OutputForm,
     /// Whether consecutive messages are one text for the client.
     joins_messages: bool,
-    stop: Option<StopCut>,
+    stop: Option<Box<StopCut>>,
 }
 
 #[expect(
@@ -57,15 +57,33 @@ impl AnswerOutput {
         Self {
             form,
             joins_messages: notes.dialect == DialectNotes::Chat,
-            stop: StopMatcher::new(&notes.stop).map(|matcher| StopCut {
-                matcher,
-                last: None,
+            stop: StopMatcher::new(&notes.stop).map(|matcher| {
+                Box::new(StopCut {
+                    matcher,
+                    last: None,
+                })
             }),
         }
     }
 
-    /// Adds a piece of text.
+    /// Whether the answer's text is cut at stop sequences.
+    pub(super) fn matches_stops(&self) -> bool {
+        self.stop.is_some()
+    }
+
+    /// Adds a text that continues the message of the last piece. No stop sequences are matched in it.
     #[inline]
+    pub(super) fn continue_message(&mut self, text: Text) {
+        match &mut self.form {
+            OutputForm::Streamed(stream) => stream.continue_message(text),
+            OutputForm::Whole(answer) => {
+                let target = TextTarget::Message(text.message);
+                answer.push(target, text.phase, None, Cow::Owned(text.text));
+            }
+        }
+    }
+
+    /// Adds a piece of text.
     pub(super) fn push(&mut self, piece: TargetedText) {
         let is_matched = match piece.target {
             TextTarget::Message(_) => true,

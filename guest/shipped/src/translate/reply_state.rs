@@ -10,11 +10,11 @@ use super::heading::{ANSWER, Heading};
 use super::model_item::ModelItem;
 use super::writer::{TabUpdate, TargetedText, TextTarget};
 use crate::bindings::airlock::policy::types::{
-    Ending, Event, EventKind, Notification, Problem, Reasoning, Text, Usage,
+    Ending, Event, EventKind, Notification, Phase, Problem, Reasoning, Text, Usage,
 };
 use crate::bindings::exports::airlock::policy::relay::Pattern;
 use crate::bindings::exports::airlock::policy::translate::{Closing, Frame, Handoff, Output};
-use crate::notes::{DialectNotes, PlanNotes, ThinkingDisplay};
+use crate::notes::{DialectNotes, PlanNotes, Structure, ThinkingDisplay};
 
 /// The state of a reply on which its next frames, or its body, depend.
 #[derive(Debug)]
@@ -64,15 +64,23 @@ impl ReplyState {
     /// Consecutive text with the same target becomes one frame.
     pub(super) fn feed(&mut self, events: Vec<Event>) -> Output {
         let mut handoff = None;
-        for event in events {
+        for Event { source, at, kind } in events {
             if self.calls.are_complete() || self.output.has_stopped() {
                 break;
             }
-            self.at = event.at;
-            let piece = if event.source == ANSWER {
-                self.receive_answer(event.kind, &mut handoff)
+            self.at = at;
+            let kind = match kind {
+                // Almost every event continues the message of the last one.
+                EventKind::Text(text) if source == ANSWER && self.continues(&text) => {
+                    self.output.continue_message(text);
+                    continue;
+                }
+                kind => kind,
+            };
+            let piece = if source == ANSWER {
+                self.receive_answer(kind, &mut handoff)
             } else {
-                self.receive_candidate(event)
+                self.receive_candidate(Event { source, at, kind })
             };
             self.target = piece.as_ref().map(|piece| piece.target);
             if let Some(piece) = piece {
@@ -131,6 +139,16 @@ impl ReplyState {
         output.finish(end, candidates, calls.to_send(), &heading, &notes)
     }
 
+    /// Whether a text continues the last event's, which was admitted: then it is admitted too, without a separator.
+    #[inline]
+    fn continues(&self, text: &Text) -> bool {
+        self.target == Some(TextTarget::Message(text.message))
+            && !text.text.is_empty()
+            && text.item.is_none()
+            && (text.phase != Some(Phase::Commentary) || self.notes.structure == Structure::Free)
+            && !self.output.matches_stops()
+    }
+
     fn receive_answer(
         &mut self,
         kind: EventKind,
@@ -165,7 +183,6 @@ impl ReplyState {
         }
     }
 
-    #[inline]
     fn receive_text(&mut self, text: Text) -> Option<TargetedText> {
         let target = TextTarget::Message(text.message);
         let separator = self.filter.admit_text(&text, &self.notes);

@@ -7,7 +7,7 @@ use super::messages::MessagesStream;
 use super::model_item::ModelItem;
 use super::responses::ResponsesStream;
 use super::writer::{StreamWriter, TabUpdate, TargetedText, TextTarget};
-use crate::bindings::airlock::policy::types::{EventKind, Problem};
+use crate::bindings::airlock::policy::types::{EventKind, Problem, Text};
 use crate::bindings::exports::airlock::policy::relay::Pattern;
 use crate::bindings::exports::airlock::policy::translate::{Closing, Frame};
 use crate::notes::{DialectNotes, PlanNotes, Structure};
@@ -52,7 +52,24 @@ impl StreamedAnswer {
         }
     }
 
+    /// Adds a text that continues the message of the last piece.
     #[inline]
+    pub(super) fn continue_message(&mut self, text: Text) {
+        match &mut self.pending {
+            // It ends with the last piece.
+            Some(last) => last.text.push_str(&text.text),
+            None => {
+                self.pending = Some(TargetedText {
+                    target: TextTarget::Message(text.message),
+                    separator: "",
+                    phase: text.phase,
+                    item: None,
+                    text: text.text,
+                });
+            }
+        }
+    }
+
     pub(super) fn push(&mut self, mut piece: TargetedText) {
         match &mut self.pending {
             Some(last) if piece.target.continues(last.target, self.joins_messages) => {

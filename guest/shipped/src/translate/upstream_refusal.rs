@@ -10,13 +10,13 @@ use crate::tools::{OfferedTool, upstream_name};
 const CODE: &str = "upstream_bad_request";
 
 /// The client's fields from which those of Codex's request were made.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct FieldMap {
     /// The field that set the reasoning effort, if any.
     effort: Option<String>,
     /// The upstream name of each function, and its field.
     functions: Vec<(String, String)>,
-    names: FieldNames,
+    names: &'static FieldNames,
     /// Whether the dialect writes an index after a dot.
     dots_indices: bool,
 }
@@ -35,42 +35,41 @@ struct FieldNames {
 }
 
 impl FieldNames {
-    fn of(dialect: &DialectNotes) -> Self {
-        match dialect {
-            DialectNotes::Chat => Self::default(),
-            DialectNotes::Messages(_) => Self {
-                input: "messages",
-                instructions: "system",
-                summary: "thinking",
-                format: "output_config.format",
-                schema: "output_config.format.schema",
-                function: "",
-                parameters: "input_schema",
-            },
-            DialectNotes::Responses(_) => Self {
-                input: "input",
-                instructions: "instructions",
-                summary: "reasoning.summary",
-                format: "text.format",
-                schema: "text.format.schema",
-                function: "",
-                parameters: "parameters",
-            },
-        }
-    }
-}
+    const CHAT: Self = Self {
+        input: "messages",
+        instructions: "messages",
+        summary: "reasoning.summary",
+        format: "response_format",
+        schema: "response_format.json_schema.schema",
+        function: ".function",
+        parameters: "parameters",
+    };
 
-impl Default for FieldNames {
-    /// Those of chat completions.
-    fn default() -> Self {
-        Self {
-            input: "messages",
-            instructions: "messages",
-            summary: "reasoning.summary",
-            format: "response_format",
-            schema: "response_format.json_schema.schema",
-            function: ".function",
-            parameters: "parameters",
+    const MESSAGES: Self = Self {
+        input: "messages",
+        instructions: "system",
+        summary: "thinking",
+        format: "output_config.format",
+        schema: "output_config.format.schema",
+        function: "",
+        parameters: "input_schema",
+    };
+
+    const RESPONSES: Self = Self {
+        input: "input",
+        instructions: "instructions",
+        summary: "reasoning.summary",
+        format: "text.format",
+        schema: "text.format.schema",
+        function: "",
+        parameters: "parameters",
+    };
+
+    fn of(dialect: &DialectNotes) -> &'static Self {
+        match dialect {
+            DialectNotes::Chat => &Self::CHAT,
+            DialectNotes::Messages(_) => &Self::MESSAGES,
+            DialectNotes::Responses(_) => &Self::RESPONSES,
         }
     }
 }

@@ -276,6 +276,33 @@ fn void_messages_are_not_matched() {
 }
 
 #[test]
+fn a_continuation_is_filtered_as_the_beginning_of_a_message() {
+    let events = [
+        text(0, Some(Phase::FinalAnswer), "a"),
+        text(0, Some(Phase::Commentary), "x"),
+        text(0, Some(Phase::FinalAnswer), ""),
+        text(0, Some(Phase::FinalAnswer), "b"),
+        text(0, Some(Phase::FinalAnswer), "c"),
+    ];
+    for (dialect, streaming) in dialects().into_iter().zip([true, true, false]) {
+        for structure in [Structure::Free, Structure::Schema] {
+            let mut notes = notes(dialect.clone(), streaming);
+            notes.structure = structure;
+            let mut reply = reply(&notes);
+            let mut frames = reply.feed(events.to_vec()).frames;
+            let closing = reply.finish(Ending::Completed);
+            frames.extend(closing.frames);
+            let text = match closing.body.unwrap() {
+                body if body.is_empty() => received(&frames).0,
+                body => whole_text(&serde_json::from_str(&body).unwrap()),
+            };
+            let is_free = structure == Structure::Free;
+            assert_eq!(text, if is_free { "axbc" } else { "abc" }, "{notes:?}");
+        }
+    }
+}
+
+#[test]
 fn no_pattern_is_offered_while_stop_sequences_are_matched() {
     for dialect in dialects() {
         let mut notes = notes(dialect, true);
