@@ -27,6 +27,8 @@ struct FieldNames {
     input: &'static str,
     instructions: &'static str,
     summary: &'static str,
+    /// None: the dialect has no such field.
+    verbosity: Option<&'static str>,
     format: &'static str,
     schema: &'static str,
     /// What follows a tool's path.
@@ -39,6 +41,7 @@ impl FieldNames {
         input: "messages",
         instructions: "messages",
         summary: "reasoning.summary",
+        verbosity: Some("verbosity"),
         format: "response_format",
         schema: "response_format.json_schema.schema",
         function: ".function",
@@ -49,6 +52,7 @@ impl FieldNames {
         input: "messages",
         instructions: "system",
         summary: "thinking",
+        verbosity: None,
         format: "output_config.format",
         schema: "output_config.format.schema",
         function: "",
@@ -59,6 +63,7 @@ impl FieldNames {
         input: "input",
         instructions: "instructions",
         summary: "reasoning.summary",
+        verbosity: Some("text.verbosity"),
         format: "text.format",
         schema: "text.format.schema",
         function: "",
@@ -133,6 +138,7 @@ impl FieldMap {
             ("reasoning", ".summary") => self.names.summary,
             ("text", _) if rest.starts_with(".format.schema") => self.names.schema,
             ("text", _) if rest.starts_with(".format") => self.names.format,
+            ("text", ".verbosity") => self.names.verbosity?,
             ("tool_choice", _) => "tool_choice",
             // Codex adds tools of its own, so the index cannot be used.
             ("tools", _) => return Some(self.tool(rest, message)),

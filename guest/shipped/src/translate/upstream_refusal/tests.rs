@@ -56,7 +56,7 @@ fn fields_of_codexs_request_map_to_the_clients() {
             Some("response_format.json_schema.schema"),
         ),
         ("text.format", "No.", Some("response_format")),
-        ("text.verbosity", "No.", None),
+        ("text.verbosity", "No.", Some("verbosity")),
         ("tool_choice", "No.", Some("tool_choice")),
         ("tools[1].parameters", "No.", Some("tools")),
         (
@@ -142,6 +142,7 @@ fn fields_have_the_names_of_the_clients_dialect() {
             "reasoning.summary",
             ["reasoning.summary", "thinking", "reasoning.summary"],
         ),
+        ("text.verbosity", ["verbosity", "", "text.verbosity"]),
         (
             "tools[7].parameters",
             [
@@ -166,7 +167,9 @@ fn fields_have_the_names_of_the_clients_dialect() {
                 ..PlanNotes::default()
             });
             let problem = fields.translate(refusal(CODE, Some(upstream), "bad 'weigh'"));
-            assert_eq!(problem.param.as_deref(), Some(field), "{dialect:?}");
+            // Messages have no verbosity.
+            let field = Some(field).filter(|field| !field.is_empty());
+            assert_eq!(problem.param.as_deref(), field, "{dialect:?}");
         }
     }
 }
