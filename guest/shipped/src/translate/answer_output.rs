@@ -126,7 +126,9 @@ impl AnswerOutput {
             item: None,
             ..piece
         };
-        let mut released = if self.joins_messages {
+        // The messages before may be void: then nothing precedes this one.
+        let begins = matches!(&self.form, OutputForm::Whole(answer) if answer.text.is_empty());
+        let mut released = if self.joins_messages && !begins {
             stop.matcher.push(piece.separator)
         } else {
             String::new()

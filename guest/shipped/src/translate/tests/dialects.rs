@@ -276,6 +276,35 @@ fn void_messages_are_not_matched() {
 }
 
 #[test]
+fn a_void_message_leaves_no_separator_to_match() {
+    let events = vec![
+        text(0, None, "First attempt"),
+        event(EventKind::Restarted(vec![0])),
+        text(1, None, "c"),
+        text(1, None, "d"),
+    ];
+    for dialect in dialects() {
+        for stop in ["\n", "\n\n", "t\n"] {
+            let mut notes = notes(dialect.clone(), false);
+            notes.stop = vec![stop.to_owned()];
+            let mut reply = reply(&notes);
+            assert!(!reply.feed(events.clone()).complete, "{notes:?}");
+            let body = reply.finish(Ending::Completed).body.unwrap();
+            let body: Value = serde_json::from_str(&body).unwrap();
+            assert_eq!(whole_text(&body), "cd", "{notes:?}");
+        }
+    }
+    // The separator of the messages that remain is part of the text.
+    let mut notes = notes(DialectNotes::Chat, false);
+    notes.stop = vec!["\n".to_owned()];
+    let mut reply = reply(&notes);
+    let last = text(2, None, "e");
+    assert!(reply.feed([events, vec![last]].concat()).complete);
+    let body: Value = serde_json::from_str(&reply.finish(Ending::Completed).body.unwrap()).unwrap();
+    assert_eq!(whole_text(&body), "cd");
+}
+
+#[test]
 fn a_continuation_is_filtered_as_the_beginning_of_a_message() {
     let events = [
         text(0, Some(Phase::FinalAnswer), "a"),
