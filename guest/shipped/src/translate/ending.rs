@@ -27,7 +27,7 @@ pub(super) struct ReplyEnd<'a> {
     pub(super) usage: Option<Usage>,
     /// Only for a fan-out.
     pub(super) airlock: Option<AirlockObject<'a>>,
-    /// The time of the last event, in Unix seconds.
+    /// The latest time of an event, in Unix seconds.
     pub(super) at: u64,
 }
 

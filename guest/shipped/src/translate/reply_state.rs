@@ -34,7 +34,7 @@ pub(super) struct ReplyState {
     candidates: Option<Candidates>,
     /// Whether candidates are sent to the client.
     shown: bool,
-    /// The time of the last event, in Unix milliseconds.
+    /// The latest time of an event, in Unix milliseconds.
     at: u64,
 }
 
@@ -68,7 +68,7 @@ impl ReplyState {
             if self.calls.are_complete() || self.output.has_stopped() {
                 break;
             }
-            self.at = at;
+            self.at = self.at.max(at);
             let kind = match kind {
                 // Almost every event continues the message of the last one.
                 EventKind::Text(text) if source == ANSWER && self.continues(&text) => {
@@ -103,7 +103,7 @@ impl ReplyState {
     /// Records what the host has written by the pattern.
     pub(super) fn relayed(&mut self, events: Vec<Event>) {
         for event in events {
-            self.at = event.at;
+            self.at = self.at.max(event.at);
             self.output.relayed(event.kind);
         }
     }

@@ -276,6 +276,20 @@ fn void_messages_are_not_matched() {
 }
 
 #[test]
+fn a_response_is_completed_at_its_latest_event() {
+    let [_, _, responses] = dialects();
+    let timed = |at: u64| Event {
+        at,
+        ..text(0, None, "a")
+    };
+    let mut reply = reply(&notes(responses, false));
+    reply.feed(vec![timed(9_000), timed(0)]);
+    reply.relayed(vec![timed(0)]);
+    let body: Value = serde_json::from_str(&reply.finish(Ending::Completed).body.unwrap()).unwrap();
+    assert_eq!(body["completed_at"], 9);
+}
+
+#[test]
 fn a_void_message_leaves_no_separator_to_match() {
     let events = vec![
         text(0, None, "First attempt"),
