@@ -2,8 +2,8 @@
 //!
 //! A secret is replaced by its kind: `[redacted api key]`. The policy recognizes API keys (`sk-…`), GitHub tokens,
 //! AWS keys, bearer tokens, JSON web tokens and private keys in PEM. It scans the answer, streamed or whole, the
-//! candidates of a fan-out and the panel's `extra`, the model's reasoning, and the messages of failures; not the
-//! arguments of calls, which must reach the client's functions unchanged.
+//! candidates of a fan-out and the panel's `extra`, the model's reasoning, the annotations of messages, and the messages
+//! of failures; not the arguments of calls, which must reach the client's functions unchanged.
 //!
 //! A stream may be cut anywhere. `stream` therefore holds back the end of a text that may become a secret, usually
 //! nothing and at most about 2 KiB. A recognized secret is replaced at once, whatever its length; a private key

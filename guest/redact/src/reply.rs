@@ -1,4 +1,7 @@
 //! Wraps the shipped translator: removes secrets from the answer, the candidates and the model's reasoning.
+//!
+//! Annotations of a message are redacted too. Their offsets refer to the model's own text, so they are off after a
+//! replacement.
 
 use std::collections::BTreeMap;
 use std::mem;
@@ -19,7 +22,10 @@ const ANSWER: u32 = 0;
 
 /// The notifications after which the shipped translator may end with the model's calls: no more text of the message
 /// follows.
-const CALLED: [&str; 2] = ["rawResponseItem/completed", "rawResponse/completed"];
+const CALLED: [&str; 2] = [ITEM_COMPLETED, "rawResponse/completed"];
+
+/// The notification of an item of the model's output: a message with its annotations, reasoning, or a call.
+const ITEM_COMPLETED: &str = "rawResponseItem/completed";
 
 /// The shipped translator, and the texts that it has not received completely.
 #[derive(Debug)]
@@ -104,9 +110,14 @@ impl RedactingTranslator {
                 choice.extra = choice.extra.map(|extra| values(&extra));
                 emit(EventKind::Picked(choice));
             }
-            EventKind::Other(notification) => {
+            EventKind::Other(mut notification) => {
                 if CALLED.contains(&notification.method.as_str()) {
                     turn.end(&mut emit);
+                }
+                if notification.method == ITEM_COMPLETED
+                    && let Some(params) = message_params(&notification.params)
+                {
+                    notification.params = params;
                 }
                 emit(EventKind::Other(notification));
             }
@@ -243,22 +254,34 @@ fn problem(problem: Problem) -> Problem {
     }
 }
 
+/// Removes secrets from the params of `rawResponseItem/completed` with a message. None for any other item: calls must
+/// reach the client's functions unchanged, and encrypted reasoning the model.
+fn message_params(params: &str) -> Option<String> {
+    let mut params: Value = serde_json::from_str(params).ok()?;
+    if params["item"]["type"] != "message" {
+        return None;
+    }
+    clean(&mut params);
+    Some(params.to_string())
+}
+
 /// Removes secrets from the strings of JSON. Text that is not JSON is treated as one string.
 fn values(json: &str) -> String {
-    fn clean(value: &mut Value) {
-        match value {
-            Value::String(text) => *text = redacted(text),
-            Value::Array(values) => values.iter_mut().for_each(clean),
-            Value::Object(members) => members.values_mut().for_each(clean),
-            Value::Null | Value::Bool(_) | Value::Number(_) => {}
-        }
-    }
     match serde_json::from_str::<Value>(json) {
         Ok(mut value) => {
             clean(&mut value);
             value.to_string()
         }
         Err(_) => redacted(json),
+    }
+}
+
+fn clean(value: &mut Value) {
+    match value {
+        Value::String(text) => *text = redacted(text),
+        Value::Array(values) => values.iter_mut().for_each(clean),
+        Value::Object(members) => members.values_mut().for_each(clean),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
 }
 
