@@ -18,7 +18,7 @@ use airlock_shipped_policy::bindings::exports::airlock::policy::{
     admit, manifest, prompt, relay, synthesize, translate,
 };
 use airlock_shipped_policy::component::{PanelResource, ReplyResource};
-use airlock_shipped_policy::panel;
+use airlock_shipped_policy::{RESPONSES_DIALECT, panel};
 
 use settings::HouseVoiceSettings;
 
@@ -64,7 +64,7 @@ impl prompt::Guest for HouseVoicePolicy {
                 .iter()
                 .find(|it| phrases::contains(&text, it));
             if let Some(phrase) = found {
-                return Err(refusal(phrase));
+                return Err(refusal(phrase, &request.dialect));
             }
         }
         if !settings.voice.is_empty() {
@@ -103,12 +103,17 @@ impl synthesize::Guest for HouseVoicePolicy {
     type Panel = PanelResource;
 }
 
-fn refusal(phrase: &str) -> Problem {
+fn refusal(phrase: &str, dialect: &str) -> Problem {
+    let field = if dialect == RESPONSES_DIALECT {
+        "input"
+    } else {
+        "messages"
+    };
     Problem {
         kind: ProblemKind::InvalidRequest,
         code: Some("content_policy_violation".to_owned()),
         message: format!("questions about `{phrase}` are refused by policy: rephrase the request"),
-        param: Some("messages".to_owned()),
+        param: Some(field.to_owned()),
         retry_after_seconds: None,
     }
 }

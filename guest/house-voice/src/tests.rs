@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 use airlock_shipped_policy::bindings::airlock::policy::types::{Attachment, Transport};
+use airlock_shipped_policy::{DIALECTS, MESSAGES_DIALECT};
 use manifest::Takes;
 
 use super::*;
@@ -36,6 +37,62 @@ fn render(settings: &str, messages: &str) -> Result<prompt::Plan, Problem> {
 
 const MESSAGES: &str =
     r#"[{"role":"system","content":"Be exact."},{"role":"user","content":"hi"}]"#;
+
+/// The same conversation in every dialect: a system prompt, and a message of the user.
+fn render_in(dialect: &str, settings: &str, question: &str) -> Result<prompt::Plan, Problem> {
+    let (route, body) = match dialect {
+        MESSAGES_DIALECT => (
+            "POST /v1/messages",
+            r#""max_tokens":9,"system":"Be exact.","messages":[{"role":"user","content":QUESTION}]"#,
+        ),
+        RESPONSES_DIALECT => (
+            "POST /v1/responses",
+            r#""instructions":"Be exact.","input":QUESTION"#,
+        ),
+        _ => (
+            "POST /v1/chat/completions",
+            r#""messages":[{"role":"system","content":"Be exact."},{"role":"user","content":QUESTION}]"#,
+        ),
+    };
+    let question = serde_json::to_string(question).unwrap();
+    let body = body.replace("QUESTION", &question);
+    let action = <HouseVoicePolicy as prompt::Guest>::render(Request {
+        id: "req_1".to_owned(),
+        arrived: 0,
+        dialect: dialect.to_owned(),
+        body: format!(r#"{{"model":"m",{body}}}"#),
+        attachments: Vec::new(),
+        settings: settings.to_owned(),
+        nested: false,
+        route: route.to_owned(),
+        path_parameters: Vec::new(),
+        query: Vec::new(),
+        seed: String::new(),
+        transport: Transport::Http,
+        has_store: true,
+        loaded: None,
+    })?;
+    match action {
+        prompt::Action::Run(plan) => Ok(plan),
+        other => panic!("a plan is expected, not {other:?}"),
+    }
+}
+
+#[test]
+fn every_dialect_has_the_voice_and_the_refusals() {
+    let fields = ["messages", "messages", "input"];
+    for (dialect, field) in DIALECTS.into_iter().zip(fields) {
+        let settings = r#"{"voice":"You speak for Example Ltd.","refuse":["bomb"]}"#;
+        let plan = render_in(dialect, settings, "hi").unwrap();
+        assert_eq!(
+            plan.instructions, "You speak for Example Ltd.\n\nBe exact.",
+            "{dialect}"
+        );
+        let problem = render_in(dialect, settings, "a bomb").unwrap_err();
+        assert_eq!(problem.code.as_deref(), Some("content_policy_violation"));
+        assert_eq!(problem.param.as_deref(), Some(field), "{dialect}");
+    }
+}
 
 #[test]
 fn the_voice_comes_before_the_system_prompt() {
