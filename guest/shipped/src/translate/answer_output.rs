@@ -100,7 +100,7 @@ impl AnswerOutput {
             self.push_matched(piece);
         } else {
             match &mut self.form {
-                OutputForm::Streamed(stream) => stream.push(piece),
+                OutputForm::Streamed(stream) => stream.push(piece, self.joins_messages),
                 OutputForm::Whole(answer) => add(answer, piece),
             }
         }
@@ -150,11 +150,12 @@ impl AnswerOutput {
             }
             OutputForm::Streamed(stream) => {
                 stop.last = Some(last);
-                stream.push(TargetedText {
+                let released = TargetedText {
                     text: released,
                     separator: "",
                     ..piece
-                });
+                };
+                stream.push(released, self.joins_messages);
             }
         }
     }
@@ -167,7 +168,7 @@ impl AnswerOutput {
         if let OutputForm::Streamed(stream) = &mut self.form
             && !text.is_empty()
         {
-            stream.push(TargetedText { text, ..last });
+            stream.push(TargetedText { text, ..last }, self.joins_messages);
         }
     }
 
@@ -230,7 +231,7 @@ impl AnswerOutput {
             stop.last = None;
         }
         match &mut self.form {
-            OutputForm::Streamed(stream) => stream.restart(has_text),
+            OutputForm::Streamed(stream) => stream.restart(has_text, self.joins_messages),
             OutputForm::Whole(answer) => *answer = CollectedAnswer::default(),
         }
     }

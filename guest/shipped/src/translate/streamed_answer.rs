@@ -20,8 +20,6 @@ const PATTERN_AT_MOST: usize = 4 * 1024;
 #[derive(Debug)]
 pub(super) struct StreamedAnswer {
     writer: Box<dyn StreamWriter>,
-    /// Whether consecutive messages are one text for the client.
-    joins_messages: bool,
     /// The frames of the batch in progress.
     frames: Vec<Frame>,
     /// The text for the next frame.
@@ -43,7 +41,6 @@ impl StreamedAnswer {
         };
         Self {
             writer,
-            joins_messages: notes.dialect == DialectNotes::Chat,
             frames: Vec::new(),
             pending: None,
             digest: calls_are_expected.then(TextDigest::default),
@@ -70,15 +67,16 @@ impl StreamedAnswer {
         }
     }
 
-    pub(super) fn push(&mut self, mut piece: TargetedText) {
+    /// Adds a piece of text. `joins_messages` is whether consecutive messages are one text for the client.
+    pub(super) fn push(&mut self, mut piece: TargetedText, joins_messages: bool) {
         match &mut self.pending {
-            Some(last) if piece.target.continues(last.target, self.joins_messages) => {
+            Some(last) if piece.target.continues(last.target, joins_messages) => {
                 last.text.push_str(piece.separator);
                 last.text.push_str(&piece.text);
             }
             _ => {
                 self.flush();
-                let joins = self.joins_messages || matches!(piece.target, TextTarget::Candidate(_));
+                let joins = joins_messages || matches!(piece.target, TextTarget::Candidate(_));
                 if joins && !piece.separator.is_empty() {
                     piece.text = [piece.separator, &piece.text].concat();
                 }
@@ -130,10 +128,10 @@ impl StreamedAnswer {
     }
 
     /// Takes back the answer, for another one.
-    pub(super) fn restart(&mut self, has_text: bool) {
+    pub(super) fn restart(&mut self, has_text: bool, joins_messages: bool) {
         // The host starts no other answer once text of this one was sent.
         self.invalidated |= has_text;
-        if !self.joins_messages {
+        if !joins_messages {
             self.flush();
             self.writer.restart(&mut self.frames);
         }

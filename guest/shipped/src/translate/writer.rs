@@ -72,8 +72,9 @@ pub(super) trait StreamWriter: fmt::Debug + Send {
     /// Writes news of a candidate.
     fn tab(&mut self, tab: u32, update: &TabUpdate<'_>, frames: &mut Vec<Frame>);
 
-    /// Another answer follows in place of this one, of which no text was sent.
-    fn restart(&mut self, frames: &mut Vec<Frame>);
+    /// Another answer follows in place of this one, of which no text was sent. Nothing to do where consecutive messages
+    /// are one text.
+    fn restart(&mut self, _frames: &mut Vec<Frame>) {}
 
     /// The pattern of the frames that continue the answer's last text.
     fn pattern(&self, target: TextTarget) -> Option<Pattern>;

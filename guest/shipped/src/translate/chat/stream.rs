@@ -116,8 +116,6 @@ impl StreamWriter for ChatStream {
         frames.push(self.chunks.tab(tab, update));
     }
 
-    fn restart(&mut self, _frames: &mut Vec<Frame>) {}
-
     fn pattern(&self, target: TextTarget) -> Option<Pattern> {
         let field = match target {
             // It is sent twice.
