@@ -25,6 +25,14 @@ pub(crate) struct ReasoningSignature {
 }
 
 impl ReasoningSignature {
+    /// The signature of a reasoning item.
+    pub(crate) fn of(id: Option<&str>, encrypted_content: Option<&str>) -> Self {
+        Self {
+            id: id.unwrap_or_default().to_owned(),
+            encrypted_content: encrypted_content.map(str::to_owned),
+        }
+    }
+
     /// The signature as ASCII text.
     pub(crate) fn encode(&self) -> String {
         let mut text = String::from(PREFIX);

@@ -4,7 +4,7 @@ mod body;
 mod stream;
 mod usage;
 
-use super::ending::FinishReason;
+use super::ending::{FinishReason, ReplyEnd};
 use super::heading::Heading;
 use crate::json;
 
@@ -25,6 +25,14 @@ fn stop_reason(reason: FinishReason) -> &'static str {
         FinishReason::MaxOutputTokens => "max_tokens",
         FinishReason::ContentFilter => "refusal",
     }
+}
+
+/// Appends the members about why the message ended.
+fn push_stop(out: &mut String, end: &ReplyEnd<'_>) {
+    out.push_str(r#""stop_reason":"#);
+    json::push_text(out, stop_reason(end.reason));
+    out.push_str(r#","stop_sequence":"#);
+    out.push_str(&json::to_line(&end.stop_sequence));
 }
 
 /// The `input` of a call, which must be an object, as one line of JSON. Other arguments are wrapped as Anthropic

@@ -1,7 +1,7 @@
 //! A message as one JSON body.
 
 use super::usage::{MessageTokens, MessageUsage};
-use super::{input, message_id, stop_reason};
+use super::{input, message_id, push_stop};
 use crate::json;
 use crate::notes::{MessagesNotes, ThinkingDisplay};
 use crate::reasoning_signature::ReasoningSignature;
@@ -44,10 +44,8 @@ pub(in crate::translate) fn body(
         json::push_json(&mut out, &input(&call.arguments));
         out.push('}');
     }
-    out.push_str(r#"],"stop_reason":"#);
-    json::push_text(&mut out, stop_reason(end.reason));
-    out.push_str(r#","stop_sequence":"#);
-    out.push_str(&json::to_line(&end.stop_sequence));
+    out.push_str("],");
+    push_stop(&mut out, end);
     out.push_str(r#","usage":"#);
     let usage = MessageUsage::of(MessageTokens::of(end.usage, notes.input_tokens));
     out.push_str(&json::to_line(&usage));
@@ -96,10 +94,8 @@ fn push_thinking(out: &mut String, reasoning: &AnswerReasoning) {
     out.push_str(r#"{"type":"thinking","thinking":"#);
     json::push_text(out, &parts.join(PARAGRAPH));
     out.push_str(r#","signature":"#);
-    let signature = ReasoningSignature {
-        id: reasoning.id.clone().unwrap_or_default(),
-        encrypted_content: reasoning.encrypted_content.clone(),
-    };
+    let encrypted_content = reasoning.encrypted_content.as_deref();
+    let signature = ReasoningSignature::of(reasoning.id.as_deref(), encrypted_content);
     let is_known = !signature.id.is_empty() || signature.encrypted_content.is_some();
     let signature = is_known.then(|| signature.encode());
     json::push_text(out, &signature.unwrap_or_default());

@@ -1,7 +1,7 @@
 //! The stream of a message: each block from its start to its stop, one after another.
 
 use super::usage::{MessageTokens, MessageUsage};
-use super::{input, message_id, stop_reason};
+use super::{input, message_id, push_stop};
 use crate::bindings::airlock::policy::types::{EventKind, Problem};
 use crate::bindings::exports::airlock::policy::relay::Pattern;
 use crate::bindings::exports::airlock::policy::translate::Frame;
@@ -182,10 +182,7 @@ impl StreamWriter for MessagesStream {
                 id,
                 encrypted_content,
             } if self.notes.thinking != ThinkingDisplay::Disabled => {
-                let signature = ReasoningSignature {
-                    id: id.clone().unwrap_or_default(),
-                    encrypted_content: encrypted_content.clone(),
-                };
+                let signature = ReasoningSignature::of(id.as_deref(), encrypted_content.as_deref());
                 self.sign(&signature, frames);
             }
             ModelItem::Reasoning { .. } | ModelItem::Message { .. } => {}
@@ -250,10 +247,8 @@ impl StreamWriter for MessagesStream {
     fn finish(&mut self, end: &ReplyEnd<'_>, frames: &mut Vec<Frame>) {
         self.start(frames);
         self.close(frames);
-        let mut data = String::from(r#"{"type":"message_delta","delta":{"stop_reason":"#);
-        json::push_text(&mut data, stop_reason(end.reason));
-        data.push_str(r#","stop_sequence":"#);
-        data.push_str(&json::to_line(&end.stop_sequence));
+        let mut data = String::from(r#"{"type":"message_delta","delta":{"#);
+        push_stop(&mut data, end);
         data.push_str(r#"},"usage":"#);
         let usage = MessageTokens::of(end.usage, self.notes.input_tokens);
         data.push_str(&json::to_line(&usage));
