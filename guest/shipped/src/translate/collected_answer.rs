@@ -31,6 +31,8 @@ pub(super) struct AnswerMessage {
     pub(super) id: Option<String>,
     /// JSON objects, each on one line.
     pub(super) annotations: Vec<String>,
+    /// Whether the model has reported the message as complete.
+    pub(super) complete: bool,
 }
 
 /// A reasoning item.
@@ -95,6 +97,7 @@ impl CollectedAnswer {
             phase,
             id,
             annotations: Vec::new(),
+            complete: false,
         }));
         self.items.len() - 1
     }
@@ -144,6 +147,7 @@ impl CollectedAnswer {
                     return None;
                 }
                 message.annotations.clone_from(annotations);
+                message.complete = true;
                 Some(index)
             }
             ModelItem::Reasoning {
@@ -223,6 +227,14 @@ impl CollectedAnswer {
             self.text.cut(excess);
         } else {
             self.text.cut_last(excess);
+        }
+    }
+
+    /// The index of the message that the model had not completed where the answer ends. An item after it completes it.
+    pub(super) fn incomplete_message(&self) -> Option<usize> {
+        match self.items.last()? {
+            AnswerItem::Message(message) if !message.complete => Some(self.items.len() - 1),
+            AnswerItem::Message(_) | AnswerItem::Reasoning(_) => None,
         }
     }
 

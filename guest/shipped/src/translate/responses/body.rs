@@ -3,12 +3,12 @@
 use super::call::ResponseCall;
 use super::item_id;
 use super::items::{push_message, push_reasoning};
-use super::object::{ResponseStatus, ResponseTemplate};
+use super::object::{COMPLETED, INCOMPLETE, ResponseStatus, ResponseTemplate};
 use crate::notes::ResponsesNotes;
 use crate::tools::FunctionCall;
 use crate::translate::airlock_object::AirlockObject;
 use crate::translate::collected_answer::{AnswerItem, CollectedAnswer};
-use crate::translate::ending::{FinishReason, ReplyEnd};
+use crate::translate::ending::ReplyEnd;
 use crate::translate::heading::Heading;
 
 /// The least bytes of a body besides its texts.
@@ -22,11 +22,7 @@ pub(in crate::translate) fn body(
     calls: &[FunctionCall<'static>],
     end: &ReplyEnd<'_>,
 ) -> String {
-    let is_incomplete = matches!(
-        end.reason,
-        FinishReason::MaxOutputTokens | FinishReason::ContentFilter
-    );
-    let incomplete = is_incomplete.then(|| answer.items.len().saturating_sub(1));
+    let status = ResponseStatus::ended(end);
     let ids: Vec<String> = answer
         .items
         .iter()
@@ -40,14 +36,14 @@ pub(in crate::translate) fn body(
         .collect();
     let airlock = end.airlock.as_ref().map_or(0, AirlockObject::json_length);
     let mut out = String::with_capacity(answer.text.json_length() + airlock + BODY_OVERHEAD);
-    ResponseTemplate::new(heading, notes).push(&mut out, &ResponseStatus::ended(end), |out| {
+    ResponseTemplate::new(heading, notes).push(&mut out, &status, |out| {
         push_output(
             out,
             answer,
             &ids,
             &calls,
             notes.encrypted_reasoning,
-            incomplete,
+            status.incomplete_item(answer),
         );
     });
     out
@@ -79,9 +75,9 @@ pub(super) fn push_output(
             AnswerItem::Message(message) => {
                 let text = answer.text.message(message.number);
                 let status = if incomplete == Some(index) {
-                    "incomplete"
+                    INCOMPLETE
                 } else {
-                    "completed"
+                    COMPLETED
                 };
                 push_message(out, id, message, text, status);
             }

@@ -9,6 +9,7 @@ use crate::bindings::airlock::policy::types::{Problem, ProblemKind, Usage};
 use crate::json;
 use crate::notes::ResponsesNotes;
 use crate::translate::airlock_object::AirlockObject;
+use crate::translate::collected_answer::CollectedAnswer;
 use crate::translate::ending::{FinishReason, ReplyEnd};
 use crate::translate::heading::Heading;
 
@@ -51,6 +52,11 @@ const OWN: &[&str] = &[
     "model",
     "airlock",
 ];
+
+/// The status of a response, and of an item, that the model has completed.
+pub(super) const COMPLETED: &str = "completed";
+/// The status of a response, and of an item, that the model has not completed.
+pub(super) const INCOMPLETE: &str = "incomplete";
 
 /// Codes of a failure that the API and its clients know. Others become one of these by their kind.
 const ERROR_CODES: &[&str] = &[
@@ -189,9 +195,9 @@ impl<'a> ResponseStatus<'a> {
         };
         Self {
             status: if incomplete.is_some() {
-                "incomplete"
+                INCOMPLETE
             } else {
-                "completed"
+                COMPLETED
             },
             completed_at: incomplete.is_none().then_some(end.at),
             incomplete,
@@ -199,6 +205,13 @@ impl<'a> ResponseStatus<'a> {
             usage: end.usage,
             airlock: end.airlock.as_ref(),
         }
+    }
+}
+
+impl ResponseStatus<'_> {
+    /// The index of the item that the model has not completed.
+    pub(super) fn incomplete_item(&self, answer: &CollectedAnswer) -> Option<usize> {
+        self.incomplete.and_then(|_| answer.incomplete_message())
     }
 }
 

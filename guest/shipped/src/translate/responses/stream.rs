@@ -9,7 +9,7 @@ use super::items::{
     push_empty_message, push_empty_reasoning, push_message, push_message_text, push_reasoning,
     push_reasoning_part, push_text_part,
 };
-use super::object::{ResponseStatus, ResponseTemplate};
+use super::object::{COMPLETED, INCOMPLETE, ResponseStatus, ResponseTemplate};
 use crate::bindings::airlock::policy::types::{EventKind, Problem};
 use crate::bindings::exports::airlock::policy::relay::Pattern;
 use crate::bindings::exports::airlock::policy::translate::Frame;
@@ -39,8 +39,6 @@ pub(in crate::translate) struct ResponsesStream {
     message: Option<OpenPart>,
     reasoning: Option<OpenPart>,
     calls: Vec<ResponseCall>,
-    /// The index of the item that the model did not complete.
-    incomplete: Option<usize>,
 }
 
 /// The part of an item in progress to which text is added.
@@ -72,7 +70,6 @@ impl ResponsesStream {
             message: None,
             reasoning: None,
             calls: Vec::new(),
-            incomplete: None,
         }
     }
 
@@ -151,7 +148,7 @@ impl StreamWriter for ResponsesStream {
                     .is_some_and(|open| open.index == index)
                 {
                     self.add_annotations(index, frames);
-                    self.end_message("completed", frames);
+                    self.end_message(COMPLETED, frames);
                 }
             }
         }
@@ -163,7 +160,7 @@ impl StreamWriter for ResponsesStream {
         }
         self.start(frames);
         self.end_reasoning(frames);
-        self.end_message("completed", frames);
+        self.end_message(COMPLETED, frames);
         for call in calls {
             let index = self.answer.items.len() + self.calls.len();
             let call = ResponseCall::of(call, &self.notes.renamed_tools, &self.seed, index);
@@ -236,10 +233,13 @@ impl StreamWriter for ResponsesStream {
         self.start(frames);
         self.end_reasoning(frames);
         let status = ResponseStatus::ended(end);
-        if status.status == "incomplete" {
-            self.incomplete = self.message.as_ref().map(|open| open.index);
-        }
-        self.end_message(status.status, frames);
+        let incomplete = status.incomplete_item(&self.answer);
+        let item_status = if incomplete.is_some() {
+            INCOMPLETE
+        } else {
+            COMPLETED
+        };
+        self.end_message(item_status, frames);
         let kind = ["response.", status.status].concat();
         frames.push(self.response(&kind, &status, |out| {
             push_output(
@@ -248,7 +248,7 @@ impl StreamWriter for ResponsesStream {
                 &self.ids,
                 &self.calls,
                 self.notes.encrypted_reasoning,
-                self.incomplete,
+                incomplete,
             );
         }));
         frames.push(events::done());

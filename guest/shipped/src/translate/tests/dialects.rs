@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
+use crate::bindings::airlock::policy::types::Notification;
 use crate::notes::{DialectNotes, MessagesNotes, ResponsesNotes, ThinkingDisplay};
 
 fn dialects() -> [DialectNotes; 3] {
@@ -272,6 +273,59 @@ fn void_messages_are_not_matched() {
         let body: Value =
             serde_json::from_str(&reply.finish(Ending::Completed).body.unwrap()).unwrap();
         assert_eq!(whole_text(&body), expected);
+    }
+}
+
+#[test]
+fn the_item_that_is_incomplete_does_not_depend_on_streaming() {
+    let [_, _, responses] = dialects();
+    let item = |item: &str| {
+        event(EventKind::Other(Notification {
+            method: "rawResponseItem/completed".to_owned(),
+            params: format!(r#"{{"item":{item}}}"#),
+        }))
+    };
+    let message = text(0, None, "a");
+    let completed = item(r#"{"type":"message","role":"assistant","content":[]}"#);
+    for (events, expected) in [
+        (vec![message.clone()], "incomplete"),
+        (
+            vec![reasoning(0, false, "b"), message.clone()],
+            "incomplete",
+        ),
+        // The model begins an item once the one before is complete.
+        (vec![message.clone(), reasoning(0, false, "b")], "completed"),
+        (vec![message.clone(), completed], "completed"),
+    ] {
+        let (mut streamed, mut whole) = (
+            reply(&notes(responses.clone(), true)),
+            reply(&notes(responses.clone(), false)),
+        );
+        let mut frames = streamed.feed(events.clone()).frames;
+        whole.feed(events);
+        let ending = Ending::Incomplete(Shortfall::MaxOutputTokens);
+        frames.extend(streamed.finish(ending.clone()).frames);
+        let body: Value = serde_json::from_str(&whole.finish(ending).body.unwrap()).unwrap();
+        let is_message = |item: &&Value| item["type"] == "message";
+        let status = |output: &Value| {
+            let message = output.as_array().unwrap().iter().find(is_message);
+            message.unwrap()["status"].clone()
+        };
+        assert_eq!(status(&body["output"]), expected, "whole");
+        let mut last = Value::Null;
+        for data in frames.iter().map(data) {
+            if data["type"] == "response.output_item.done" && is_message(&&data["item"]) {
+                assert_eq!(data["item"]["status"], expected, "the item's end");
+            }
+            if data["type"] == "response.incomplete" {
+                last = data["response"]["output"].clone();
+            }
+        }
+        assert_eq!(status(&last), expected, "streamed");
+        assert_eq!(
+            last.as_array().unwrap().len(),
+            body["output"].as_array().unwrap().len()
+        );
     }
 }
 

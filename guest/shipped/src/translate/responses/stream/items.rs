@@ -14,7 +14,7 @@ impl ResponsesStream {
         if open.is_some_and(|open| open.index == index) {
             return;
         }
-        self.end_message("completed", frames);
+        self.end_message(COMPLETED, frames);
         self.add_item(index, frames);
         let id = self.id(index);
         let part = event("response.content_part.added", 0, |data| {
