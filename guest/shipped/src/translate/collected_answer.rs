@@ -85,11 +85,11 @@ impl CollectedAnswer {
             return self.items.len() - 1;
         }
         let last = self.items.iter().enumerate().rev();
-        let last = last.filter_map(|(index, item)| match item {
+        let mut messages = last.filter_map(|(index, item)| match item {
             AnswerItem::Message(message) => Some((index, message.number)),
             AnswerItem::Reasoning(_) => None,
         });
-        if let Some((index, _)) = last.take(1).find(|(_, last)| *last == number) {
+        if let Some((index, _)) = messages.next().filter(|(_, last)| *last == number) {
             return index;
         }
         self.items.push(AnswerItem::Message(AnswerMessage {

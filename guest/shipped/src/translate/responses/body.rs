@@ -2,17 +2,17 @@
 
 use super::call::ResponseCall;
 use super::item_id;
-use super::items::{push_message, push_reasoning};
+use super::items::{push_message, push_reasoning, reasoning_length};
 use super::object::{COMPLETED, INCOMPLETE, ResponseStatus, ResponseTemplate};
+use crate::json;
 use crate::notes::ResponsesNotes;
 use crate::tools::FunctionCall;
-use crate::translate::airlock_object::AirlockObject;
 use crate::translate::collected_answer::{AnswerItem, CollectedAnswer};
 use crate::translate::ending::ReplyEnd;
 use crate::translate::heading::Heading;
 
-/// The least bytes of a body besides its texts.
-const BODY_OVERHEAD: usize = 2048;
+/// The most bytes of an item of the output besides its texts, unless its id is long.
+const ITEM_OVERHEAD: usize = 256;
 
 /// The response with this answer and these calls.
 pub(in crate::translate) fn body(
@@ -34,9 +34,10 @@ pub(in crate::translate) fn body(
         .zip(answer.items.len()..)
         .map(|(call, index)| ResponseCall::of(call, &notes.renamed_tools, &heading.seed, index))
         .collect();
-    let airlock = end.airlock.as_ref().map_or(0, AirlockObject::json_length);
-    let mut out = String::with_capacity(answer.text.json_length() + airlock + BODY_OVERHEAD);
-    ResponseTemplate::new(heading, notes).push(&mut out, &status, |out| {
+    let template = ResponseTemplate::new(heading, notes);
+    let output = output_length(answer, &calls, notes.encrypted_reasoning);
+    let mut out = String::with_capacity(template.length(&status) + output);
+    template.push(&mut out, &status, |out| {
         push_output(
             out,
             answer,
@@ -56,6 +57,24 @@ pub(super) fn output_id(item: &AnswerItem, seed: &str, index: usize) -> String {
         AnswerItem::Reasoning(reasoning) => (&reasoning.id, "rs"),
     };
     id.clone().unwrap_or_else(|| item_id(prefix, seed, index))
+}
+
+/// Bytes of all items of the output, or a few more.
+pub(super) fn output_length(
+    answer: &CollectedAnswer,
+    calls: &[ResponseCall],
+    encrypted: bool,
+) -> usize {
+    let items = answer.items.iter().map(|item| match item {
+        AnswerItem::Message(message) => message.annotations.iter().map(|it| it.len() + 1).sum(),
+        AnswerItem::Reasoning(reasoning) => reasoning_length(reasoning, encrypted),
+    });
+    let calls_length = calls.iter().map(|call| json::text_length(&call.input));
+    let count = answer.items.len() + calls.len();
+    answer.text.json_length()
+        + items.sum::<usize>()
+        + calls_length.sum::<usize>()
+        + count * ITEM_OVERHEAD
 }
 
 /// Appends all items of the output. `incomplete` is the index of an item that the model did not complete.

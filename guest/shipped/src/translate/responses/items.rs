@@ -5,6 +5,9 @@ use crate::json;
 use crate::translate::collected_answer::{AnswerMessage, AnswerReasoning};
 use crate::translate::turn_text::MessageText;
 
+/// The most bytes of a part of a reasoning item besides its text.
+const PART_OVERHEAD: usize = 40;
+
 /// A message without content, to which a stream adds its parts.
 pub(super) fn push_empty_message(out: &mut String, id: &str, phase: Option<Phase>) {
     push_message_start(out, id, "in_progress");
@@ -93,6 +96,15 @@ pub(super) fn push_reasoning(
         json::push_text(out, content);
     }
     out.push('}');
+}
+
+/// Bytes of the texts in a reasoning item's JSON, or a few more.
+pub(super) fn reasoning_length(reasoning: &AnswerReasoning, encrypted: bool) -> usize {
+    let parts = reasoning.parts.iter();
+    let parts = parts.map(|part| json::text_length(&part.text) + PART_OVERHEAD);
+    let content = reasoning.encrypted_content.as_ref();
+    let content = content.filter(|_| encrypted);
+    parts.sum::<usize>() + content.map_or(0, |content| json::text_length(content))
 }
 
 fn push_parts(out: &mut String, reasoning: &AnswerReasoning, raw: bool) {

@@ -58,6 +58,9 @@ pub(super) const COMPLETED: &str = "completed";
 /// The status of a response, and of an item, that the model has not completed.
 pub(super) const INCOMPLETE: &str = "incomplete";
 
+/// The most bytes of a Response object besides the parts that do not change and the texts.
+const OBJECT_OVERHEAD: usize = 512;
+
 /// Codes of a failure that the API and its clients know. Others become one of these by their kind.
 const ERROR_CODES: &[&str] = &[
     "context_length_exceeded",
@@ -131,6 +134,15 @@ impl ResponseTemplate {
         Self { before, after }
     }
 
+    /// Bytes of the object besides its output, or a few more.
+    pub(super) fn length(&self, status: &ResponseStatus<'_>) -> usize {
+        let error = status
+            .error
+            .map_or(0, |problem| json::text_length(&problem.message));
+        let airlock = status.airlock.map_or(0, AirlockObject::json_length);
+        self.before.len() + self.after.len() + error + airlock + OBJECT_OVERHEAD
+    }
+
     /// Appends the object, with the items that `output` appends.
     pub(super) fn push(
         &self,
@@ -138,7 +150,6 @@ impl ResponseTemplate {
         status: &ResponseStatus<'_>,
         output: impl FnOnce(&mut String),
     ) {
-        out.reserve(self.before.len() + self.after.len());
         out.extend([&self.before, status.status, r#"","completed_at":"#]);
         match status.completed_at {
             None => out.push_str("null"),

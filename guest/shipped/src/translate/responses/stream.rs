@@ -2,12 +2,12 @@
 
 use std::borrow::Cow;
 
-use super::body::{output_id, push_output};
+use super::body::{output_id, output_length, push_output};
 use super::call::ResponseCall;
 use super::events::{self, event, push_address, push_index};
 use super::items::{
     push_empty_message, push_empty_reasoning, push_message, push_message_text, push_reasoning,
-    push_reasoning_part, push_text_part,
+    push_reasoning_part, push_text_part, reasoning_length,
 };
 use super::object::{COMPLETED, INCOMPLETE, ResponseStatus, ResponseTemplate};
 use crate::bindings::airlock::policy::types::{EventKind, Problem};
@@ -77,19 +77,21 @@ impl ResponsesStream {
         if !self.started {
             self.started = true;
             let status = ResponseStatus::in_progress();
-            frames.push(self.response("response.created", &status, |_| {}));
-            frames.push(self.response("response.in_progress", &status, |_| {}));
+            frames.push(self.response("response.created", &status, 0, |_| {}));
+            frames.push(self.response("response.in_progress", &status, 0, |_| {}));
         }
     }
 
-    /// An event with the Response object, whose output `output` appends.
+    /// An event with the Response object, whose output `output` appends: about `output_length` bytes.
     fn response(
         &self,
         kind: &str,
         status: &ResponseStatus<'_>,
+        output_length: usize,
         output: impl FnOnce(&mut String),
     ) -> Frame {
-        event(kind, 0, |data| {
+        let length = self.template.length(status) + output_length;
+        event(kind, length, |data| {
             data.push_str(r#","response":"#);
             self.template.push(data, status, output);
         })
@@ -222,7 +224,7 @@ impl StreamWriter for ResponsesStream {
         let mut frames = Vec::new();
         if self.started {
             let status = ResponseStatus::in_progress();
-            frames.push(self.response("response.in_progress", &status, |_| {}));
+            frames.push(self.response("response.in_progress", &status, 0, |_| {}));
         } else {
             self.start(&mut frames);
         }
@@ -241,7 +243,8 @@ impl StreamWriter for ResponsesStream {
         };
         self.end_message(item_status, frames);
         let kind = ["response.", status.status].concat();
-        frames.push(self.response(&kind, &status, |out| {
+        let length = output_length(&self.answer, &self.calls, self.notes.encrypted_reasoning);
+        frames.push(self.response(&kind, &status, length, |out| {
             push_output(
                 out,
                 &self.answer,
@@ -257,7 +260,7 @@ impl StreamWriter for ResponsesStream {
     fn fail(&mut self, problem: &Problem, frames: &mut Vec<Frame>) {
         self.start(frames);
         let status = ResponseStatus::failed(problem);
-        frames.push(self.response("response.failed", &status, |_| {}));
+        frames.push(self.response("response.failed", &status, 0, |_| {}));
         frames.push(events::done());
     }
 }

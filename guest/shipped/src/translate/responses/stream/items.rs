@@ -139,10 +139,11 @@ impl ResponsesStream {
         let Some(AnswerItem::Reasoning(reasoning)) = self.answer.items.get(index) else {
             return;
         };
-        frames.push(event("response.output_item.done", 0, |data| {
+        let encrypted = self.notes.encrypted_reasoning;
+        let length = reasoning_length(reasoning, encrypted);
+        frames.push(event("response.output_item.done", length, |data| {
             push_index(data, "output_index", index);
             data.push_str(r#","item":"#);
-            let encrypted = self.notes.encrypted_reasoning;
             push_reasoning(data, self.id(index), reasoning, encrypted);
         }));
     }
