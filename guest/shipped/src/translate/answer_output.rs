@@ -191,7 +191,7 @@ impl AnswerOutput {
         }
     }
 
-    /// Adds news of a candidate. A body has the candidates' state at its end.
+    /// Adds an update of a candidate. A body has the candidates' state at its end.
     pub(super) fn tab(&mut self, tab: u32, update: &TabUpdate<'_>) {
         if let OutputForm::Streamed(stream) = &mut self.form {
             stream.tab(tab, update);
@@ -319,7 +319,7 @@ impl AnswerOutput {
             OutputForm::Streamed(stream) => return stream.finish(end),
             OutputForm::Whole(answer) => answer,
         };
-        if matches!(&notes.dialect, DialectNotes::Responses(own) if !own.encrypted_reasoning) {
+        if matches!(&notes.dialect, DialectNotes::Responses(notes) if !notes.encrypted_reasoning) {
             answer.forget_silent_reasoning();
         }
         let body = end.map(|mut end| {
@@ -329,8 +329,12 @@ impl AnswerOutput {
             let end = end;
             match &notes.dialect {
                 DialectNotes::Chat => chat::body(heading, &answer, calls, &end),
-                DialectNotes::Messages(own) => messages::body(heading, own, &answer, calls, &end),
-                DialectNotes::Responses(own) => responses::body(heading, own, &answer, calls, &end),
+                DialectNotes::Messages(notes) => {
+                    messages::body(heading, notes, &answer, calls, &end)
+                }
+                DialectNotes::Responses(notes) => {
+                    responses::body(heading, notes, &answer, calls, &end)
+                }
             }
         });
         Closing {

@@ -36,8 +36,8 @@ impl StreamedAnswer {
     pub(super) fn new(heading: &Heading, notes: &PlanNotes, calls_are_expected: bool) -> Self {
         let writer: Box<dyn StreamWriter> = match &notes.dialect {
             DialectNotes::Chat => Box::new(ChatStream::new(heading, notes)),
-            DialectNotes::Messages(own) => Box::new(MessagesStream::new(heading, own)),
-            DialectNotes::Responses(own) => Box::new(ResponsesStream::new(heading, own)),
+            DialectNotes::Messages(notes) => Box::new(MessagesStream::new(heading, notes)),
+            DialectNotes::Responses(notes) => Box::new(ResponsesStream::new(heading, notes)),
         };
         Self {
             writer,

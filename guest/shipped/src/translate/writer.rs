@@ -40,7 +40,7 @@ pub(super) struct TargetedText {
     pub(super) text: String,
 }
 
-/// News of a candidate of a fan-out.
+/// An update of a candidate of a fan-out.
 #[derive(Debug)]
 pub(super) enum TabUpdate<'a> {
     Opened {
@@ -69,7 +69,7 @@ pub(super) trait StreamWriter: fmt::Debug + Send {
     /// Writes the answer's calls, after which only the end follows.
     fn calls(&mut self, calls: &[FunctionCall<'static>], frames: &mut Vec<Frame>);
 
-    /// Writes news of a candidate.
+    /// Writes an update of a candidate.
     fn tab(&mut self, tab: u32, update: &TabUpdate<'_>, frames: &mut Vec<Frame>);
 
     /// Another answer follows in place of this one, of which no text was sent. Nothing to do where consecutive messages

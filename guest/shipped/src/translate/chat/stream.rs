@@ -231,7 +231,7 @@ impl Chunks {
         [Some(called), with].into_iter().flatten()
     }
 
-    /// News of a candidate, as an event.
+    /// An update of a candidate, as an event.
     fn tab(&self, tab: u32, update: &TabUpdate<'_>) -> Frame {
         let name = match update {
             TabUpdate::Text(_) => "chunk",

@@ -84,7 +84,7 @@ fn written(pattern: &Pattern, text: &str) -> Frame {
 /// The pattern after these events.
 fn offered(notes: &PlanNotes, events: &[Event]) -> Option<Pattern> {
     let mut reply = reply(notes);
-    assert_eq!(reply.offer(), None, "nothing was told");
+    assert_eq!(reply.offer(), None, "nothing was sent");
     reply.feed(events.to_vec());
     reply.offer()
 }
