@@ -56,7 +56,7 @@ pub(crate) fn request(bytes: usize) -> Request {
 pub(crate) fn plan(request: &Request) -> Plan {
     match prompt::render(request).unwrap() {
         Action::Run(plan) => plan,
-        Action::Respond(body) => unreachable!("answered without a turn: {body}"),
+        other => unreachable!("a plan is expected, not {other:?}"),
     }
 }
 
