@@ -26,7 +26,8 @@ mod metrics; // the metrics of requests
 mod policies; // policies that misbehave
 mod proof; // a small run of the swap proof
 mod real; // tests on the real Codex
-mod requests; // what is refused, ignored and passed on
+mod requests;
+mod responses; // what is refused, ignored and passed on
 mod retries; // what is retried, and what never is
 mod rollout; // canary, shadow, rollback, and older WIT worlds
 mod safety; // authentication, and the permissions of Codex

@@ -122,6 +122,11 @@ impl Client {
         Self::open(self.request(Method::POST, path).json(body)).await
     }
 
+    /// Requests a path that responds with an event stream, and returns once the response headers have arrived.
+    pub async fn follow(&self, path: &str) -> Result<Stream> {
+        Self::open(self.request(Method::GET, path)).await
+    }
+
     async fn open(request: RequestBuilder) -> Result<Stream> {
         Ok(Stream::new(
             soon("the headers of a stream", request.send()).await??,

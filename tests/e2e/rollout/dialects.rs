@@ -33,6 +33,17 @@ async fn a_dialect_that_no_policy_supports_is_refused_in_its_own_envelope() -> R
         assert_eq!(reply.error("code"), "dialect_not_supported");
         assert_eq!(reply.error("type"), "invalid_request_error");
     }
+    let upgrade = gateway.client().request(Method::GET, "/v1/responses");
+    let upgrade = upgrade
+        .header("connection", "upgrade")
+        .header("upgrade", "websocket")
+        .header("sec-websocket-version", "13")
+        .header("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==");
+    // A client that receives 404 would try again.
+    let upgrade = upgrade.send().await?;
+    assert_eq!(upgrade.status(), 426);
+    let body: serde_json::Value = upgrade.json().await?;
+    assert_eq!(body["error"]["code"], "websocket_not_supported");
     let models = gateway.client().request(Method::GET, "/v1/models");
     let models = models.header("anthropic-version", "2023-06-01");
     assert_eq!(models.send().await?.status(), 404);

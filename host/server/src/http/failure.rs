@@ -79,9 +79,10 @@ impl HttpError {
         )
     }
 
-    /// A request to open a WebSocket, which Codex's clients follow by a request over HTTP (0.169.0).
+    /// A request to open a WebSocket, for whose requests there is no policy. Codex's clients follow it by a request over HTTP,
+    /// and try again after any other status (0.169.0).
     pub(super) fn no_websocket() -> Self {
-        let message = "This gateway has no WebSockets: send POST /v1/responses, with `stream: true` for events.";
+        let message = "The gateway's policy does not support `responses`, so it has no WebSockets.";
         let code = "websocket_not_supported";
         Self::with(StatusCode::UPGRADE_REQUIRED, code, message.to_owned())
     }
