@@ -1,4 +1,4 @@
-// Uses a gateway's Responses API through the AI SDK, which sends items back by value, as nothing is stored.
+// Uses a gateway's Responses API through the AI SDK, which sends items back by value if nothing is stored, and else by reference.
 //
 //     ai.mjs PACKAGE_FOLDER BASE_URL API_KEY
 //
@@ -74,6 +74,14 @@ const checks = {
     const messages = [question, ...answered, { role: "user", content: "again" }];
     assert.equal((await generateText({ ...shared, messages })).text, "You said: again");
     return results(first.steps);
+  },
+
+  // By default it has responses stored, and refers to what it received.
+  async referred() {
+    const defaults = { ...looped, providerOptions: undefined };
+    const answer = await generateText({ ...defaults, prompt: "call two" });
+    assert.equal(answer.text, "Bergen is warmer.");
+    return results(answer.steps);
   },
 
   async typed() {

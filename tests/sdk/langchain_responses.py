@@ -84,6 +84,15 @@ def typed():
     assert model.with_structured_output(Answer).invoke(asked("as json")) == Answer(answer=4)
 
 
-for check in [whole, streamed, looped, looped_streamed, thought, typed]:
+def chained():
+    """The server has the conversation: only what is new is sent."""
+    stored = ChatOpenAI(**SETTINGS, use_responses_api=True, use_previous_response_id=True)
+    messages = asked("hello")
+    messages.append(stored.invoke(messages))
+    messages.append(HumanMessage("again"))
+    assert stored.invoke(messages).text == "You said: again"
+
+
+for check in [whole, streamed, looped, looped_streamed, thought, typed, chained]:
     results = check() or []
     print("ok", check.__name__, *(f"{call}={result}" for call, result in results), flush=True)

@@ -1,4 +1,4 @@
-"""Runs agents of OpenAI's Agents SDK over a gateway's Responses API, without its store.
+"""Runs agents of OpenAI's Agents SDK over a gateway's Responses API, with and without its store.
 
     openai_agents.py BASE_URL API_KEY
 
@@ -97,8 +97,30 @@ async def typed():
     assert run.final_output == Answer(answer=4), run.final_output
 
 
+def plain(**more):
+    """An agent with the defaults, of which the server stores the responses."""
+    return Agent("helper", instructions="Be brief.", model=model, **more)
+
+
+async def chained():
+    first = await Runner.run(plain(), "hello")
+    second = await Runner.run(plain(tools=[weather]), "call two", previous_response_id=first.last_response_id)
+    assert second.final_output == "Bergen is warmer.", second.final_output
+    return results(second.new_items)
+
+
+async def conversed():
+    session = agents.OpenAIConversationsSession(openai_client=client)
+    for question in ["hello", "again"]:
+        run = await Runner.run(plain(), question, session=session)
+        assert run.final_output == f"You said: {question}", run.final_output
+    roles = [item["role"] for item in await session.get_items()]
+    assert roles == ["user", "assistant"] * 2, roles
+    await session.clear_session()
+
+
 async def main():
-    for check in [whole, streamed, stepped, stepped_streamed, thought, typed]:
+    for check in [whole, streamed, stepped, stepped_streamed, thought, typed, chained, conversed]:
         sent = await check() or []
         print("ok", check.__name__, *(f"{call}={result}" for call, result in sent), flush=True)
 

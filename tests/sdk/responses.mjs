@@ -37,7 +37,7 @@ const checks = {
     const response = await say("hello");
     assert.equal(response.output_text, "You said: hello");
     assert.equal(response.status, "completed");
-    assert.equal(response.store, false);
+    assert.equal(response.store, true);
     assert.ok(response._request_id);
   },
 

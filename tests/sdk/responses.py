@@ -49,9 +49,8 @@ def whole():
     usage = response.usage
     assert (usage.input_tokens, usage.output_tokens, usage.total_tokens) == (100, 5, 105), usage
     assert usage.input_tokens_details.cached_tokens == 40, usage
-    # Nothing is stored, whatever is asked for.
     stored = [say("hello", store=store).store for store in [True, False]]
-    assert [response.store, *stored] == [False] * 3 and response.previous_response_id is None, response
+    assert [response.store, *stored] == [True, True, False] and response.previous_response_id is None, response
     assert response._request_id, "no x-request-id"
 
 

@@ -126,10 +126,10 @@ async fn the_node_package_uses_responses() -> Result<()> {
 
 #[tokio::test]
 async fn agents_of_the_agents_sdk_work_in_steps() -> Result<()> {
-    // stepped and stepped_streamed send 3 results each, one by one, thought 1 and then 2.
+    // stepped and stepped_streamed send 3 results each, one by one, thought 1 and then 2, chained 2.
     let expected = Expected {
-        results: 9,
-        resumed: 8,
+        results: 11,
+        resumed: 9,
     };
     calls_functions("openai_agents.py", expected).await?;
     Ok(())
@@ -148,14 +148,27 @@ async fn langchain_uses_responses() -> Result<()> {
 
 #[tokio::test]
 async fn the_ai_sdk_uses_responses() -> Result<()> {
-    // stepped and steppedStreamed send 3 results each, one by one, thought 1.
+    // stepped and steppedStreamed send 3 results each, one by one, thought 1, referred 2.
     let expected = Expected {
-        results: 7,
-        resumed: 7,
+        results: 9,
+        resumed: 8,
     };
     let calls = calls_functions("ai.mjs", expected).await?;
     brought_reasoning(&calls, 1);
     Ok(())
+}
+
+#[tokio::test]
+async fn the_python_package_uses_stored_responses() -> Result<()> {
+    let (_, calls) = scripted::run("stored.py", &[]).await?;
+    // The cancelled one.
+    asked(&calls, "for ever")[0].left().await
+}
+
+#[tokio::test]
+async fn the_node_package_uses_stored_responses() -> Result<()> {
+    let (_, calls) = scripted::run("stored.mjs", &[]).await?;
+    asked(&calls, "for ever")[0].left().await
 }
 
 #[tokio::test]
