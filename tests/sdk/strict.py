@@ -13,7 +13,9 @@ import httpx2
 import pydantic
 from anthropic.types import Message, MessageTokensCount, RawMessageStreamEvent
 from anthropic.types.shared import ErrorResponse
-from openai.types.responses import Response, ResponseStreamEvent
+from openai.types.conversations import Conversation, ConversationDeletedResource, ConversationItem, ConversationItemList
+from openai.types.responses import CompactedResponse, Response, ResponseStreamEvent
+from openai.types.responses.response_item_list import ResponseItemList
 
 dialect, base_url, key = sys.argv[1:]
 headers = {"authorization": f"Bearer {key}", "anthropic-version": "2023-06-01"}
@@ -58,7 +60,7 @@ def check_response(value):
     assert not missing, f"{missing} in {value}"
     assert all(isinstance(value[name], (int, float)) for name in NUMBERS), value
     assert value["text"]["verbosity"] in ("low", "medium", "high"), value["text"]
-    assert value["store"] is False and value["background"] is False, value
+    assert isinstance(value["store"], bool) and isinstance(value["background"], bool), value
     assert all({"description", "parameters", "strict"} <= tool.keys() for tool in value["tools"] if tool["type"] == "function"), value
     completed = value["status"] == "completed"
     assert (value["completed_at"] is not None) == completed, value
@@ -184,8 +186,56 @@ def responses():
             check_response(response)
             statuses.add(response["status"])
     assert statuses == {"completed", "incomplete", "failed", 400, 429, 502}, statuses
+    stored(options[1])
     status, body = send("/responses/input_tokens", {"model": "gpt-5.5", "input": "hello"})
     assert status == 200 and set(json.loads(body)) == {"object", "input_tokens"}, body
+
+
+def stored(options):
+    """The routes of what is stored."""
+
+    def ask(method, path, body=None):
+        response = client.request(method, path, json=body)
+        assert response.status_code == 200, response.text
+        return response.json()
+
+    response = ask("POST", "/responses", {"model": "gpt-5.5", "input": "call two", **options})
+    path = f"/responses/{response['id']}"
+    assert ask("GET", path) == response, response
+    outputs = [
+        {"type": "function_call_output", "call_id": item["call_id"], "output": "7"}
+        for item in response["output"]
+        if item["type"] == "function_call"
+    ]
+    more = {"previous_response_id": response["id"], "input": outputs, **options}
+    response = ask("POST", "/responses", {"model": "gpt-5.5", **more})
+    check_response(response)
+    items = ask("GET", f"/responses/{response['id']}/input_items?limit=100")
+    check(ResponseItemList, items)
+    assert len(items["data"]) >= 5, items
+    background = ask("POST", "/responses", {"model": "gpt-5.5", "input": "for ever", "background": True})
+    check_response(background)
+    check_response(ask("GET", f"/responses/{background['id']}"))
+    check_response(ask("POST", f"/responses/{background['id']}/cancel"))
+    assert ask("DELETE", path) == {"id": path.split("/")[-1], "object": "response", "deleted": True}
+    message = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "hello"}]}
+    conversation = ask("POST", "/conversations", {"items": [message], "metadata": {"a": "b"}})
+    path = f"/conversations/{conversation['id']}"
+    response = ask("POST", "/responses", {"model": "gpt-5.5", "input": "call two", "conversation": conversation["id"], **options})
+    check_response(response)
+    items = [*ask("GET", f"{path}/items?order=asc")["data"], *ask("POST", f"{path}/items", {"items": [message]})["data"]]
+    for kind, value in [
+        (Conversation, conversation),
+        (Conversation, ask("GET", path)),
+        (Conversation, ask("POST", path, {"metadata": {}})),
+        (ConversationItemList, ask("GET", f"{path}/items")),
+        *((ConversationItem, item) for item in items),
+        (ConversationItem, ask("GET", f"{path}/items/{items[0]['id']}")),
+        (Conversation, ask("DELETE", f"{path}/items/{items[0]['id']}")),
+        (ConversationDeletedResource, ask("DELETE", path)),
+        (CompactedResponse, ask("POST", "/responses/compact", {"model": "gpt-5.5", "input": "hello"})),
+    ]:
+        check(kind, value)
 
 
 def messages():
