@@ -2,6 +2,7 @@
 
 mod background;
 mod conversations;
+mod open_responses;
 mod stored;
 mod websocket;
 

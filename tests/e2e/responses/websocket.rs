@@ -13,16 +13,16 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 use super::{RESPONSES, create, get, history, message, request, text};
 
 /// A WebSocket to a gateway.
-struct Socket(WebSocketStream<MaybeTlsStream<TcpStream>>);
+pub(super) struct Socket(WebSocketStream<MaybeTlsStream<TcpStream>>);
 
 impl Socket {
-    async fn open(gateway: &Gateway) -> Result<Self> {
+    pub(super) async fn open(gateway: &Gateway) -> Result<Self> {
         let url = format!("ws://{}{RESPONSES}", gateway.address());
         let (socket, _) = soon("a WebSocket", connect_async(url)).await??;
         Ok(Self(socket))
     }
 
-    async fn send(&mut self, mut request: Value) -> Result<()> {
+    pub(super) async fn send(&mut self, mut request: Value) -> Result<()> {
         request["type"] = json!("response.create");
         let message = Message::text(request.to_string());
         Ok(soon("a message that is sent", self.0.send(message)).await??)
@@ -44,7 +44,7 @@ impl Socket {
     }
 
     /// The events of a response to its end, or of an error.
-    async fn events(&mut self) -> Result<Vec<Value>> {
+    pub(super) async fn events(&mut self) -> Result<Vec<Value>> {
         let mut events = Vec::new();
         loop {
             let Ok(event) = self.next().await? else {
