@@ -14,6 +14,7 @@ mod fan_out;
 mod members;
 pub mod messages;
 mod options;
+mod paging;
 mod parameters;
 mod plan;
 mod problems;
