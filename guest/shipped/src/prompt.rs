@@ -42,12 +42,12 @@ use crate::json;
 use crate::panel::{self, Strategy};
 use crate::{DIALECT as CHAT, MESSAGES_DIALECT as MESSAGES, RESPONSES_DIALECT as RESPONSES};
 
-use body::{Dialect, RequestBody, RequestBodyShape};
+use body::{Dialect, RequestBodyShape, TurnRequestBody};
 use chat::ChatDialect;
 use messages::MessagesDialect;
 use problems::{malformed, unknown_dialect, unknown_route};
 use reader::Reader;
-use responses::ResponsesDialect;
+use responses::{ResponsesDialect, conversations};
 use settings::PolicySettings;
 use shape::ShapeSeed;
 
@@ -89,6 +89,9 @@ pub fn render_with(request: &Request, strategies: &[Box<dyn Strategy>]) -> Resul
             .with_body::<MessagesDialect, _>(|body, _| body.input_tokens())
             .map(|tokens| respond(format!(r#"{{"input_tokens":{tokens}}}"#)))
             .map_err(messages::with_dotted_path),
+        (RESPONSES, route) if route.contains(" /v1/conversations") => {
+            conversations::render(&Rendering::new(request, strategies)?)
+        }
         (CHAT | MESSAGES | RESPONSES, route) => Err(unknown_route(&request.dialect, route)),
         (dialect, _) => Err(unknown_dialect(dialect)),
     }
@@ -128,7 +131,10 @@ impl<'r> Rendering<'r> {
     }
 
     /// Parses the body and plans its turns.
-    fn plan<D: Dialect>(&self) -> Result<Action, Problem> {
+    fn plan<D: Dialect>(&self) -> Result<Action, Problem>
+    where
+        for<'de> D::Body<'de>: TurnRequestBody<'de>,
+    {
         let default = match &self.settings.synthesis {
             Some(name) => fan_out::strategy_named(self.strategies(), name),
             None => self.strategies().first().map(AsRef::as_ref),

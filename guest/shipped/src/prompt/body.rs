@@ -11,15 +11,15 @@ use super::request::NeutralRequest;
 use super::shape::{JsonShape, ShapeSeed};
 use crate::bindings::airlock::policy::types::Problem;
 
-/// A dialect that the policy parses.
+/// A kind of request that the policy parses: a dialect's, or that of one of its other routes.
 pub(super) trait Dialect {
     /// The body of its requests.
     type Body<'de>: RequestBody<'de>;
 }
 
-/// A dialect's body while it is read.
+/// A body while it is read.
 pub(super) trait RequestBody<'de>: Default {
-    /// The dialect's parameters.
+    /// The parameters of its route.
     const PARAMETERS: &'static [Parameter];
 
     /// Reads the value of a parameter that is honoured.
@@ -32,7 +32,10 @@ pub(super) trait RequestBody<'de>: Default {
 
     /// Notes that the body has a parameter that is required and unused.
     fn note_required(&mut self, _name: &'static str) {}
+}
 
+/// A body that requests turns.
+pub(super) trait TurnRequestBody<'de>: RequestBody<'de> {
     /// Checks what depends on several fields of this dialect alone.
     ///
     /// # Errors

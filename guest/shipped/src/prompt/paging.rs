@@ -16,7 +16,7 @@ const LIMIT: (usize, usize) = (20, 100);
 pub(super) fn page<'a>(
     query: &[(String, String)],
     items: impl IntoIterator<Item = &'a StoredItem>,
-    mut write: impl FnMut(&mut String, &StoredItem),
+    write: impl FnMut(&mut String, &StoredItem),
 ) -> Result<String, Problem> {
     let query = PageQuery::of(query)?;
     let mut items: Vec<&StoredItem> = items.into_iter().collect();
@@ -30,24 +30,29 @@ pub(super) fn page<'a>(
     let rest = items.get(start..).unwrap_or_default();
     let page = rest.get(..query.limit).unwrap_or(rest);
 
+    Ok(list(page, page.len() < rest.len(), write))
+}
+
+/// A list object of these items, after which there may be more.
+pub(super) fn list(
+    items: &[&StoredItem],
+    has_more: bool,
+    mut write: impl FnMut(&mut String, &StoredItem),
+) -> String {
     let mut out = String::from(r#"{"object":"list","data":["#);
-    for (index, item) in page.iter().enumerate() {
+    for (index, item) in items.iter().enumerate() {
         if index > 0 {
             out.push(',');
         }
         write(&mut out, item);
     }
     out.push_str(r#"],"first_id":"#);
-    push_id(&mut out, page.first());
+    push_id(&mut out, items.first());
     out.push_str(r#","last_id":"#);
-    push_id(&mut out, page.last());
+    push_id(&mut out, items.last());
     out.push_str(r#","has_more":"#);
-    out.push_str(if page.len() < rest.len() {
-        "true}"
-    } else {
-        "false}"
-    });
-    Ok(out)
+    out.push_str(if has_more { "true}" } else { "false}" });
+    out
 }
 
 /// The index behind the item with this id. Of several it is the last, so that no client turns pages for ever.

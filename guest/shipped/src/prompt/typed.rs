@@ -14,7 +14,7 @@ pub(super) struct TypedObject<'de> {
     pub(super) kind: Option<Cow<'de, str>>,
     /// Whether the object has a `role`.
     pub(super) has_role: bool,
-    raw: &'de RawValue,
+    pub(super) raw: &'de RawValue,
 }
 
 impl<'de> TypedObject<'de> {

@@ -14,7 +14,7 @@ use super::tool_choice::ToolChoiceShape;
 use super::tools::ToolsShape;
 use crate::bindings::airlock::policy::types::Problem;
 use crate::notes::DialectNotes;
-use crate::prompt::body::RequestBody;
+use crate::prompt::body::{RequestBody, TurnRequestBody};
 use crate::prompt::conversation::ConversationBuilder;
 use crate::prompt::fan_out::{ATTEMPTS_AT_MOST, AirlockOptions, AirlockOptionsShape};
 use crate::prompt::options::{
@@ -102,7 +102,9 @@ impl<'de> RequestBody<'de> for ChatBody<'de> {
         }
         Ok(())
     }
+}
 
+impl<'de> TurnRequestBody<'de> for ChatBody<'de> {
     fn into_request(self, _reader: &mut Reader<'_>) -> Result<NeutralRequest<'de>, Problem> {
         let Some(model) = self.model else {
             return Err(missing("model", "name a model of /v1/models, or `default`"));

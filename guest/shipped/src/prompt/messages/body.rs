@@ -14,7 +14,7 @@ use super::tool_choice::{MessagesToolChoice, MessagesToolChoiceShape};
 use super::tools::{MessagesTools, MessagesToolsShape};
 use crate::bindings::airlock::policy::types::{Problem, ProblemKind};
 use crate::notes::{DialectNotes, MessagesNotes, ThinkingDisplay};
-use crate::prompt::body::RequestBody;
+use crate::prompt::body::{RequestBody, TurnRequestBody};
 use crate::prompt::conversation::ConversationBuilder;
 use crate::prompt::fan_out::{ATTEMPTS_AT_MOST, AirlockOptions, AirlockOptionsShape};
 use crate::prompt::options::{NonEmptyString, selection};
@@ -88,7 +88,9 @@ impl<'de> RequestBody<'de> for MessagesBody<'de> {
     fn note_required(&mut self, _name: &'static str) {
         self.is_bounded = true;
     }
+}
 
+impl<'de> TurnRequestBody<'de> for MessagesBody<'de> {
     fn into_request(self, _reader: &mut Reader<'_>) -> Result<NeutralRequest<'de>, Problem> {
         let input_tokens = self.input_tokens()?;
         if !self.is_bounded {

@@ -14,7 +14,7 @@ use super::tool_choice::{ClientChoice, ClientChoiceShape};
 use super::tools::{ClientTool, ClientTools};
 use crate::bindings::airlock::policy::types::Problem;
 use crate::notes::{DialectNotes, ResponsesNotes};
-use crate::prompt::body::RequestBody;
+use crate::prompt::body::{RequestBody, TurnRequestBody};
 use crate::prompt::fan_out::{ATTEMPTS_AT_MOST, AirlockOptions, AirlockOptionsShape};
 use crate::prompt::options::{NonEmptyString, ReasoningOptions, ReasoningOptionsShape, selection};
 use crate::prompt::parameters::Parameter;
@@ -97,7 +97,9 @@ impl<'de> RequestBody<'de> for ResponsesBody<'de> {
         }
         Ok(())
     }
+}
 
+impl<'de> TurnRequestBody<'de> for ResponsesBody<'de> {
     fn into_request(self, reader: &mut Reader<'_>) -> Result<NeutralRequest<'de>, Problem> {
         let echo = self.echo();
         let Some(model) = self.model else {

@@ -47,16 +47,9 @@ impl RequestEcho<'_> {
         push_nullable(&mut out, self.effort);
         out.push_str(r#","summary":"#);
         push_nullable(&mut out, self.summary);
-        out.push_str(r#"},"metadata":{"#);
-        for (index, (name, value)) in self.metadata.iter().enumerate() {
-            if index > 0 {
-                out.push(',');
-            }
-            json::push_text(&mut out, name);
-            out.push(':');
-            json::push_text(&mut out, value);
-        }
-        out.push_str(r#"},"safety_identifier":"#);
+        out.push_str(r#"},"metadata":"#);
+        push_metadata(&mut out, self.metadata);
+        out.push_str(r#","safety_identifier":"#);
         push_nullable(&mut out, self.safety_identifier);
         out.push_str(r#","prompt_cache_key":"#);
         push_nullable(&mut out, self.prompt_cache_key);
@@ -64,6 +57,20 @@ impl RequestEcho<'_> {
         out.push('}');
         json::escape_line_ends(out)
     }
+}
+
+/// Appends metadata as an object.
+pub(super) fn push_metadata(out: &mut String, metadata: &[(Cow<'_, str>, Cow<'_, str>)]) {
+    out.push('{');
+    for (index, (name, value)) in metadata.iter().enumerate() {
+        if index > 0 {
+            out.push(',');
+        }
+        json::push_text(out, name);
+        out.push(':');
+        json::push_text(out, value);
+    }
+    out.push('}');
 }
 
 /// Appends a tool to the elements of `tools`.

@@ -77,7 +77,7 @@ impl<'de> JsonShape<'de> for InputShape {
 
 impl<'de> InputItems<'de> {
     /// Reads the item of this index. The reader's path must be the item's.
-    fn read<E: de::Error>(
+    pub(super) fn read<E: de::Error>(
         &mut self,
         reader: &mut Reader<'_>,
         index: usize,
