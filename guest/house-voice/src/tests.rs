@@ -121,7 +121,7 @@ fn the_shipped_settings_are_listed_with_its_own() {
         .into_iter()
         .map(|setting| setting.name)
         .collect();
-    assert_eq!(names, ["strict", "synthesis", "voice", "refuse"]);
+    assert_eq!(names, ["strict", "synthesis", "aliases", "voice", "refuse"]);
     let takes = settings::described().map(|setting| setting.takes);
     assert_eq!(takes, [Takes::Text, Takes::Texts]);
 }

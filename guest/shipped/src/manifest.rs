@@ -36,5 +36,13 @@ fn settings(strategies: &[String]) -> Vec<Setting> {
             // Without a default it is the first strategy.
             default: None,
         },
+        Setting {
+            name: "aliases".to_owned(),
+            summary: "The models that run in place of those that clients name, as an object: a name, or its beginning and `*`, \
+                and a model, or an object with `model` and `effort`."
+                .to_owned(),
+            takes: Takes::Json,
+            default: None,
+        },
     ]
 }

@@ -13,6 +13,7 @@ mod conversation;
 mod fan_out;
 mod members;
 pub mod messages;
+mod model_aliases;
 mod options;
 mod paging;
 mod parameters;
@@ -169,7 +170,7 @@ impl<'r> Rendering<'r> {
         body: &'de str,
     ) -> Result<(D::Body<'de>, Reader<'_>), Problem> {
         let attachments = &self.request.attachments;
-        let mut reader = Reader::new(attachments, self.strategies(), self.settings.strict);
+        let mut reader = Reader::new(attachments, self.strategies(), &self.settings);
         let mut source = serde_json::Deserializer::from_str(body);
         let result = ShapeSeed {
             reader: &mut reader,

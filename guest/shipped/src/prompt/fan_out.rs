@@ -8,6 +8,7 @@ use std::borrow::Cow;
 use serde::de::{self, MapAccess, SeqAccess};
 
 use super::members::read_members;
+use super::model_aliases::ModelAliases;
 use super::options::{DEFAULT_MODEL, EffortShape, NonEmptyString};
 use super::problems::{invalid, problem, quoted};
 use super::reader::Reader;
@@ -44,6 +45,8 @@ pub(super) struct AirlockOptions<'de> {
 pub(super) struct CandidateOptions<'de> {
     model: Option<Cow<'de, str>>,
     effort: Option<String>,
+    /// The effort that the model's alias has.
+    alias_effort: Option<String>,
     hint: Option<Cow<'de, str>>,
 }
 
@@ -167,6 +170,17 @@ impl<'de> JsonShape<'de> for CandidateOptionsShape {
 }
 
 impl AirlockOptions<'_> {
+    /// Replaces the aliases of models by what they stand for.
+    pub(super) fn resolve_models(&mut self, aliases: &ModelAliases) {
+        for candidate in &mut self.candidates {
+            let model = candidate.model.as_deref();
+            if let Some(alias) = model.and_then(|model| aliases.find(model)) {
+                candidate.model = Some(alias.model.clone().into());
+                candidate.alias_effort.clone_from(&alias.effort);
+            }
+        }
+    }
+
     /// The terms of a fan-out of this many attempts. None for a single attempt, which needs no synthesis. Fields
     /// without effect are noted as ignored. `default` is the strategy if the request names none.
     ///
@@ -280,10 +294,12 @@ impl CandidateOptions<'_> {
             // The request's effort applies to the request's model.
             brief.effort = None;
         }
-        if let Some(effort) = &self.effort {
+        let own = self.effort.as_ref().map(|effort| (effort, "effort"));
+        let of_alias = self.alias_effort.as_ref().map(|effort| (effort, "model"));
+        if let Some((effort, name)) = own.or(of_alias) {
             brief.effort = Some(Selection {
                 name: effort.clone(),
-                param: field("effort"),
+                param: field(name),
             });
         }
         if let Some(hint) = &self.hint {

@@ -51,8 +51,7 @@ impl<'de> JsonShape<'de> for EffortShape {
         scalar: Scalar<'de>,
     ) -> Result<String, E> {
         let effort = StringShape.scalar(reader, scalar)?;
-        let is_lowercase = effort.bytes().all(|byte| byte.is_ascii_lowercase());
-        if effort.is_empty() || effort.len() > EFFORT_AT_MOST || !is_lowercase {
+        if !is_effort(&effort) {
             return Err(reader.invalid(&format!(
                 "expected `none`, `minimal`, `low`, `medium`, `high`, `xhigh` or another word that the model knows, found `{}`",
                 quoted(&effort)
@@ -60,6 +59,12 @@ impl<'de> JsonShape<'de> for EffortShape {
         }
         Ok(effort.into_owned())
     }
+}
+
+/// Whether a text can be a reasoning effort.
+pub(super) fn is_effort(text: &str) -> bool {
+    let is_lowercase = text.bytes().all(|byte| byte.is_ascii_lowercase());
+    (1..=EFFORT_AT_MOST).contains(&text.len()) && is_lowercase
 }
 
 /// `reasoning`, as in the Responses API.

@@ -30,6 +30,7 @@ pub(super) fn plan(
     nested: bool,
     strategy: Option<&dyn Strategy>,
 ) -> Result<Plan, Problem> {
+    request.resolve_models(&reader.settings.aliases);
     let CheckedFields {
         mut conversation,
         offer,

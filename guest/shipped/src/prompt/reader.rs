@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use serde::de;
 
 use super::problems::{problem, quoted};
+use super::settings::PolicySettings;
 use crate::bindings::airlock::policy::types::{Attachment, Problem, ProblemKind};
 use crate::panel::Strategy;
 
@@ -26,7 +27,7 @@ pub(super) struct Reader<'r> {
     attached: BTreeSet<usize>,
     /// The policy's strategies for a fan-out.
     pub(super) strategies: &'r [Box<dyn Strategy>],
-    strict: bool,
+    pub(super) settings: &'r PolicySettings,
     segments: Vec<PathSegment>,
     problem: Option<Problem>,
     ignored: Vec<String>,
@@ -40,17 +41,16 @@ pub(super) enum PathSegment {
 }
 
 impl<'r> Reader<'r> {
-    /// With `strict`, fields that would be ignored are refused.
     pub(super) fn new(
         attachments: &'r [Attachment],
         strategies: &'r [Box<dyn Strategy>],
-        strict: bool,
+        settings: &'r PolicySettings,
     ) -> Self {
         Self {
             attachments,
             attached: BTreeSet::new(),
             strategies,
-            strict,
+            settings,
             segments: Vec::new(),
             problem: None,
             ignored: Vec::new(),
@@ -83,7 +83,7 @@ impl<'r> Reader<'r> {
     #[cold]
     #[inline(never)]
     pub(super) fn ignore<E: de::Error>(&mut self, key: &str) -> Result<(), E> {
-        if self.strict {
+        if self.settings.strict {
             let mut path = self.path();
             push_key(&mut path, &quoted(key));
             return Err(self.fail_at(ProblemKind::Unsupported, path, STRICT));
@@ -100,7 +100,7 @@ impl<'r> Reader<'r> {
         step: PathSegment,
         name: &str,
     ) -> Result<(), E> {
-        if self.strict {
+        if self.settings.strict {
             self.segments.push(step);
             return Err(self.unsupported(STRICT));
         }
@@ -123,7 +123,7 @@ impl<'r> Reader<'r> {
 
     /// As `ignore`, for a field that turns out to have no effect once the body has been read.
     pub(super) fn ignore_after_all(&mut self, path: &'static str) -> Result<(), Problem> {
-        if self.strict {
+        if self.settings.strict {
             return Err(problem(ProblemKind::Unsupported, path.to_owned(), STRICT));
         }
         self.note_ignored(path.to_owned());

@@ -4,6 +4,8 @@ use std::borrow::Cow;
 
 use super::conversation::ConversationBuilder;
 use super::fan_out::AirlockOptions;
+use super::model_aliases::ModelAliases;
+use super::options::selection;
 use super::tool_choice::ToolChoice;
 use super::tools::FunctionTool;
 use crate::bindings::airlock::policy::types::Selection;
@@ -41,6 +43,19 @@ pub(super) struct NeutralRequest<'de> {
     /// What only this dialect's reply needs.
     pub(super) dialect: DialectNotes,
     pub(super) paths: &'static FieldPaths,
+}
+
+impl NeutralRequest<'_> {
+    /// Replaces the aliases of models by what they stand for.
+    pub(super) fn resolve_models(&mut self, aliases: &ModelAliases) {
+        if let Some(alias) = aliases.find(&self.model) {
+            self.model = alias.model.clone().into();
+            if self.effort.is_none() {
+                self.effort = selection(alias.effort.clone(), "model");
+            }
+        }
+        self.airlock.resolve_models(aliases);
+    }
 }
 
 /// The form of the answer.

@@ -1,8 +1,10 @@
 //! The policy's settings. The host passes them as JSON.
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer, de};
+use serde_json::Value;
 
 use super::fan_out::{one_of, strategy_named};
+use super::model_aliases::ModelAliases;
 use super::problems::quoted;
 use crate::bindings::airlock::policy::types::{Problem, ProblemKind};
 use crate::panel::{ExternalStrategy, Strategy};
@@ -19,7 +21,21 @@ pub(super) struct PolicySettings {
     /// The strategies of a panel that another component exports beside this `prompt`, the default first. They replace
     /// this policy's own.
     pub(super) strategies: Vec<String>,
+    /// The models that run in place of those that clients name.
+    #[serde(deserialize_with = "aliases")]
+    pub(super) aliases: ModelAliases,
 }
+
+fn aliases<'de, D: Deserializer<'de>>(source: D) -> Result<ModelAliases, D::Error> {
+    match Value::deserialize(source)? {
+        Value::Null => Ok(ModelAliases::default()),
+        setting => ModelAliases::parse(&setting)
+            .map_err(|what| de::Error::custom(format_args!("{ALIASES}{what}"))),
+    }
+}
+
+/// The beginning of the error of `aliases`.
+const ALIASES: &str = "`aliases`: ";
 
 impl PolicySettings {
     /// Parses the settings. An empty text gives the defaults.
@@ -33,10 +49,18 @@ impl PolicySettings {
         }
         // Fails closed: a gateway that was meant to be strict must not become lenient by a mistake. serde would
         // accept an array too, member by member.
-        let settings = Some(text)
-            .filter(|text| text.trim_start().starts_with('{'))
-            .and_then(|text| serde_json::from_str::<Self>(text).ok())
-            .ok_or_else(|| invalid_settings("they must be an object like {\"strict\": true}"))?;
+        let shape = "they must be an object like {\"strict\": true}";
+        if !text.trim_start().starts_with('{') {
+            return Err(invalid_settings(shape));
+        }
+        let settings: Self = serde_json::from_str(text).map_err(|error| {
+            let error = error.to_string();
+            invalid_settings(if error.starts_with(ALIASES) {
+                error.split(" at line ").next().unwrap_or(&error)
+            } else {
+                shape
+            })
+        })?;
         let external = settings.external();
         let strategies = external.as_deref().unwrap_or(strategies);
         match settings.synthesis.as_deref() {
@@ -80,14 +104,19 @@ mod tests {
 
     #[test]
     fn absent_settings_have_their_defaults() {
-        for text in ["", " \n", "{}", r#"{"synthesis":null,"else":1}"#] {
+        for text in [
+            "",
+            " \n",
+            "{}",
+            r#"{"synthesis":null,"else":1,"aliases":null}"#,
+        ] {
             let settings = PolicySettings::parse(text, &strategies()).unwrap();
             assert_eq!(settings, PolicySettings::default(), "{text}");
         }
         let expected = PolicySettings {
             strict: true,
             synthesis: Some("vote".to_owned()),
-            strategies: Vec::new(),
+            ..PolicySettings::default()
         };
         let text = r#"{"synthesis":"vote","strict":true}"#;
         assert_eq!(PolicySettings::parse(text, &strategies()), Ok(expected));
@@ -119,6 +148,7 @@ mod tests {
             "[true]",
             "{",
             r#"{"strict":"yes"}"#,
+            r#"{"aliases":[]}"#,
             r#"{"synthesis":1}"#,
             r#"{"synthesis":""}"#,
             r#"{"synthesis":"judge"}"#,
@@ -136,6 +166,12 @@ mod tests {
                 .ends_with("`synthesis` must be one of `merge`, `vote`, not `judge`"),
             "{}",
             problem.message
+        );
+        let text = r#"{"aliases":{"gpt-4o":{"model":"gpt-5.5","effort":"HIGH"}}}"#;
+        let problem = PolicySettings::parse(text, &strategies()).unwrap_err();
+        assert_eq!(
+            problem.message,
+            "the policy cannot read its settings: `aliases`: `gpt-4o` must be an alias with an `effort` like `low`, `medium` or `high`"
         );
     }
 }
