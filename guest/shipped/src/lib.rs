@@ -24,6 +24,7 @@ mod json;
 mod notes;
 mod problem;
 mod reasoning_signature;
+mod stored_response;
 mod tools;
 
 /// OpenAI's chat completions, as the host's route names the dialect.

@@ -92,6 +92,21 @@ pub(crate) struct ResponsesNotes {
     /// The tools whose calls are not plain function calls, by the names under which the model knows them.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(crate) renamed_tools: Vec<RenamedTool>,
+    /// None if the response is not stored.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) stored: Option<StoredNotes>,
+}
+
+/// The notes of a response that is stored.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct StoredNotes {
+    /// Whether the response runs in the background.
+    #[serde(skip_serializing_if = "is_no")]
+    pub(crate) background: bool,
+    /// The identifier of the conversation that receives its items.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) conversation: Option<String>,
 }
 
 /// A tool of the Responses API that the model knows as a plain function.
@@ -250,6 +265,10 @@ mod tests {
                 namespace: Some("a".to_owned()),
                 custom: true,
             }],
+            stored: Some(StoredNotes {
+                background: true,
+                conversation: Some("conv_1".to_owned()),
+            }),
         };
         [
             DialectNotes::Chat,

@@ -43,7 +43,7 @@ use crate::json;
 use crate::panel::{self, Strategy};
 use crate::{DIALECT as CHAT, MESSAGES_DIALECT as MESSAGES, RESPONSES_DIALECT as RESPONSES};
 
-use body::{Dialect, RequestBodyShape, TurnRequestBody};
+use body::{Dialect, RequestBody, RequestBodyShape, TurnRequestBody};
 use chat::ChatDialect;
 use messages::MessagesDialect;
 use problems::{malformed, unknown_dialect, unknown_route};
@@ -80,8 +80,12 @@ pub fn render_with(request: &Request, strategies: &[Box<dyn Strategy>]) -> Resul
             Rendering::new(request, strategies)?.plan::<ResponsesDialect>()
         }
         (RESPONSES, "POST /v1/responses/input_tokens") => Rendering::new(request, strategies)?
-            .with_body::<ResponsesDialect, _>(|body, _| Ok(body.input_tokens()))
-            .map(respond),
+            .with_body::<ResponsesDialect, _>(
+            |body, _| match body.to_load()? {
+                Some(keys) => Ok(Action::Load(keys)),
+                None => body.input_tokens().map(respond),
+            },
+        ),
         (MESSAGES, "POST /v1/messages") => Rendering::new(request, strategies)?
             .plan::<MessagesDialect>()
             .map(messages::with_dotted_params)
@@ -141,10 +145,12 @@ impl<'r> Rendering<'r> {
             None => self.strategies().first().map(AsRef::as_ref),
         };
         self.with_body::<D, _>(|body, mut reader| {
+            if let Some(keys) = body.to_load()? {
+                return Ok(Action::Load(keys));
+            }
             let request = body.into_request(&mut reader)?;
-            plan::plan(request, reader, self.request.nested, default)
+            plan::plan(request, reader, self.request.nested, default).map(Action::Run)
         })
-        .map(Action::Run)
     }
 
     /// Parses the body and passes it on.
@@ -166,15 +172,15 @@ impl<'r> Rendering<'r> {
 
     /// Parses the body in one pass.
     fn parse<'de, D: Dialect>(
-        &self,
+        &'de self,
         body: &'de str,
-    ) -> Result<(D::Body<'de>, Reader<'_>), Problem> {
+    ) -> Result<(D::Body<'de>, Reader<'de>), Problem> {
         let attachments = &self.request.attachments;
         let mut reader = Reader::new(attachments, self.strategies(), &self.settings);
         let mut source = serde_json::Deserializer::from_str(body);
         let result = ShapeSeed {
             reader: &mut reader,
-            shape: RequestBodyShape::<D::Body<'de>>::default(),
+            shape: RequestBodyShape(D::Body::<'de>::begin(self.request)),
         }
         .deserialize(&mut source)
         .and_then(|body| source.end().map(|()| body));
@@ -199,6 +205,18 @@ pub(crate) fn planned_with(
 ) -> Result<Plan, Problem> {
     match render_with(request, strategies)? {
         Action::Run(plan) => Ok(plan),
+        // The host has stored nothing.
+        Action::Load(_) if request.loaded.is_none() => {
+            let loaded = Some(crate::bindings::airlock::policy::types::Loaded {
+                objects: Vec::new(),
+                items: Vec::new(),
+            });
+            let request = Request {
+                loaded,
+                ..request.clone()
+            };
+            planned_with(&request, strategies)
+        }
         other => unreachable!("not a plan: {other:?}"),
     }
 }

@@ -28,6 +28,8 @@ use crate::bindings::exports::airlock::policy::relay::Pattern;
 use crate::bindings::exports::airlock::policy::translate::{Closing, Frame, Output};
 use crate::notes::PlanNotes;
 
+pub(crate) use responses::queued_response;
+
 use heading::Heading;
 use reply_state::ReplyState;
 use upstream_refusal::FieldMap;

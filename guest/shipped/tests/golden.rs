@@ -14,6 +14,8 @@
 
 #[path = "golden/events.rs"]
 mod events;
+#[path = "golden/loaded.rs"]
+mod loaded;
 #[path = "golden/show.rs"]
 mod show;
 
@@ -31,7 +33,10 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use events::{ARRIVED, EndingSpec, EventSpec, end, event};
-use show::{show_frames, show_handoff, show_plan, show_problem};
+use loaded::LoadedSpec;
+use show::{
+    show_action, show_frames, show_handoff, show_head, show_object_end, show_plan, show_problem,
+};
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -53,6 +58,20 @@ struct Case {
     /// The request's `nested`.
     #[serde(default)]
     nested: bool,
+    /// The identifiers in the path.
+    #[serde(default)]
+    path_parameters: Vec<String>,
+    #[serde(default)]
+    query: Vec<(String, String)>,
+    /// Whether the request is a message of a WebSocket.
+    #[serde(default)]
+    websocket: bool,
+    /// Whether the host has no store.
+    #[serde(default)]
+    without_store: bool,
+    /// What the host has loaded.
+    #[serde(default)]
+    loaded: Option<LoadedSpec>,
     #[serde(default)]
     batches: Vec<Vec<EventSpec>>,
     #[serde(default)]
@@ -130,12 +149,16 @@ fn run(case: Case) -> String {
             .unwrap_or_default(),
         nested: case.nested,
         route,
-        path_parameters: Vec::new(),
-        query: Vec::new(),
+        path_parameters: case.path_parameters,
+        query: case.query,
         seed: String::new(),
-        transport: Transport::Http,
-        has_store: true,
-        loaded: None,
+        transport: if case.websocket {
+            Transport::Websocket
+        } else {
+            Transport::Http
+        },
+        has_store: !case.without_store,
+        loaded: case.loaded.map(LoadedSpec::into_loaded),
     });
     let mut out = String::new();
     let plan = match rendered {
@@ -143,13 +166,9 @@ fn run(case: Case) -> String {
             show_problem(&mut out, &problem);
             return out;
         }
-        Ok(Action::Respond(response)) => {
-            writeln!(out, "respond {}", response.body).unwrap();
-            return out;
-        }
         Ok(Action::Run(plan)) => plan,
         Ok(other) => {
-            writeln!(out, "{other:?}").unwrap();
+            show_action(&mut out, &other);
             return out;
         }
     };
@@ -171,6 +190,7 @@ fn run(case: Case) -> String {
     for batch in case.batches {
         out.push_str("--- feed\n");
         let output = reply.feed(batch.into_iter().map(event).collect());
+        show_head(&mut out, output.head.as_deref());
         show_frames(&mut out, &output.frames, &mut 0);
         if let Some(handoff) = &output.handoff {
             show_handoff(&mut out, handoff);
@@ -188,6 +208,7 @@ fn run(case: Case) -> String {
         }
         Err(problem) => show_problem(&mut out, &problem),
     }
+    show_object_end(&mut out, closing.object.as_ref());
     out
 }
 

@@ -1,7 +1,5 @@
 //! The top level of a request's body: an object whose members a table of parameters describes.
 
-use std::marker::PhantomData;
-
 use serde::de::MapAccess;
 
 use super::any_value::AnyShape;
@@ -9,7 +7,7 @@ use super::parameters::{Parameter, ParameterAction, Treatment};
 use super::reader::{PathSegment, Reader};
 use super::request::NeutralRequest;
 use super::shape::{JsonShape, ShapeSeed};
-use crate::bindings::airlock::policy::types::Problem;
+use crate::bindings::airlock::policy::types::{ObjectKeys, Problem, Request};
 
 /// A kind of request that the policy parses: a dialect's, or that of one of its other routes.
 pub(super) trait Dialect {
@@ -21,6 +19,20 @@ pub(super) trait Dialect {
 pub(super) trait RequestBody<'de>: Default {
     /// The parameters of its route.
     const PARAMETERS: &'static [Parameter];
+
+    /// The body of this request before its members are read.
+    fn begin(_request: &'de Request) -> Self {
+        Self::default()
+    }
+
+    /// What must be loaded before the request can be planned. None once it is loaded.
+    ///
+    /// # Errors
+    ///
+    /// `invalid-request` and `unsupported`, with the path of the field at fault.
+    fn to_load(&self) -> Result<Option<ObjectKeys>, Problem> {
+        Ok(None)
+    }
 
     /// Reads the value of a parameter that is honoured.
     fn honour<A: MapAccess<'de>>(
@@ -45,13 +57,7 @@ pub(super) trait TurnRequestBody<'de>: RequestBody<'de> {
 }
 
 /// The shape of a body. Of a duplicate field the last one counts, as in other JSON parsers.
-pub(super) struct RequestBodyShape<B>(PhantomData<B>);
-
-impl<B> Default for RequestBodyShape<B> {
-    fn default() -> Self {
-        Self(PhantomData)
-    }
-}
+pub(super) struct RequestBodyShape<B>(pub(super) B);
 
 impl<'de, B: RequestBody<'de>> JsonShape<'de> for RequestBodyShape<B> {
     type Value = B;
@@ -62,7 +68,7 @@ impl<'de, B: RequestBody<'de>> JsonShape<'de> for RequestBodyShape<B> {
         reader: &mut Reader<'_>,
         mut fields: A,
     ) -> Result<B, A::Error> {
-        let mut body = B::default();
+        let mut body = self.0;
         while let Some(key) = reader.key(&mut fields)? {
             let Some(parameter) = Parameter::named(B::PARAMETERS, &key) else {
                 reader.unknown(&mut fields, &key)?;

@@ -83,9 +83,9 @@ pub(super) fn plan(
         notes: notes.to_text(),
         ignored: reader.into_ignored(),
         raw_items: request.raw_items,
-        object: None,
-        background: None,
-        lock: None,
+        object: request.storage.object,
+        background: request.storage.background,
+        lock: request.storage.lock,
     })
 }
 

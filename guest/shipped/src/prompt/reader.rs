@@ -28,6 +28,7 @@ pub(super) struct Reader<'r> {
     /// The policy's strategies for a fan-out.
     pub(super) strategies: &'r [Box<dyn Strategy>],
     pub(super) settings: &'r PolicySettings,
+    strict: bool,
     segments: Vec<PathSegment>,
     problem: Option<Problem>,
     ignored: Vec<String>,
@@ -51,9 +52,18 @@ impl<'r> Reader<'r> {
             attached: BTreeSet::new(),
             strategies,
             settings,
+            strict: settings.strict,
             segments: Vec::new(),
             problem: None,
             ignored: Vec::new(),
+        }
+    }
+
+    /// A reader for what was accepted earlier, with the same attachments. It refuses nothing that it ignores.
+    pub(super) fn for_stored(&self) -> Self {
+        Self {
+            strict: false,
+            ..Self::new(self.attachments, self.strategies, self.settings)
         }
     }
 
@@ -83,7 +93,7 @@ impl<'r> Reader<'r> {
     #[cold]
     #[inline(never)]
     pub(super) fn ignore<E: de::Error>(&mut self, key: &str) -> Result<(), E> {
-        if self.settings.strict {
+        if self.strict {
             let mut path = self.path();
             push_key(&mut path, &quoted(key));
             return Err(self.fail_at(ProblemKind::Unsupported, path, STRICT));
@@ -100,7 +110,7 @@ impl<'r> Reader<'r> {
         step: PathSegment,
         name: &str,
     ) -> Result<(), E> {
-        if self.settings.strict {
+        if self.strict {
             self.segments.push(step);
             return Err(self.unsupported(STRICT));
         }
@@ -123,7 +133,7 @@ impl<'r> Reader<'r> {
 
     /// As `ignore`, for a field that turns out to have no effect once the body has been read.
     pub(super) fn ignore_after_all(&mut self, path: &'static str) -> Result<(), Problem> {
-        if self.settings.strict {
+        if self.strict {
             return Err(problem(ProblemKind::Unsupported, path.to_owned(), STRICT));
         }
         self.note_ignored(path.to_owned());
@@ -195,6 +205,14 @@ impl<'r> Reader<'r> {
         self.invalid(&format!("expected {expected}, found {found}"))
     }
 
+    /// Reports a problem that another reader has found.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn fail<E: de::Error>(&mut self, problem: Problem) -> E {
+        self.problem = Some(problem);
+        E::custom("see the reader's problem")
+    }
+
     /// The problem, if reading failed for one and not for the JSON syntax.
     pub(super) fn take_problem(&mut self) -> Option<Problem> {
         self.problem.take()
@@ -226,8 +244,7 @@ impl<'r> Reader<'r> {
     #[cold]
     #[inline(never)]
     fn fail_at<E: de::Error>(&mut self, kind: ProblemKind, path: String, message: &str) -> E {
-        self.problem = Some(problem(kind, path, message));
-        E::custom("see the reader's problem")
+        self.fail(problem(kind, path, message))
     }
 }
 

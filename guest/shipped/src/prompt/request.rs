@@ -8,7 +8,7 @@ use super::model_aliases::ModelAliases;
 use super::options::selection;
 use super::tool_choice::ToolChoice;
 use super::tools::FunctionTool;
-use crate::bindings::airlock::policy::types::Selection;
+use crate::bindings::airlock::policy::types::{NewObject, ObjectLock, Selection};
 use crate::notes::DialectNotes;
 
 /// A request, parsed and checked field by field. What depends on several fields is checked by `plan`.
@@ -40,6 +40,8 @@ pub(super) struct NeutralRequest<'de> {
     pub(super) stop: Vec<String>,
     /// Whether the reply needs each item of the model's output as the model made it.
     pub(super) raw_items: bool,
+    /// How the response is stored.
+    pub(super) storage: ResponseStorage,
     /// What only this dialect's reply needs.
     pub(super) dialect: DialectNotes,
     pub(super) paths: &'static FieldPaths,
@@ -56,6 +58,15 @@ impl NeutralRequest<'_> {
         }
         self.airlock.resolve_models(aliases);
     }
+}
+
+/// How a response is stored. The default is that it is not.
+#[derive(Default)]
+pub(super) struct ResponseStorage {
+    pub(super) object: Option<NewObject>,
+    /// The body that the client of a background response receives at once.
+    pub(super) background: Option<String>,
+    pub(super) lock: Option<ObjectLock>,
 }
 
 /// The form of the answer.

@@ -15,7 +15,9 @@ mod names;
 mod new_items;
 mod opaque;
 mod options;
+mod own_item;
 mod parameters;
+mod stored;
 #[cfg(test)]
 mod tests;
 mod text;

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use serde::de::{self, DeserializeSeed, IgnoredAny, MapAccess, SeqAccess};
 use serde_json::value::RawValue;
 
+use super::any_value::{AnyShape, ValueSummary};
 use super::reader::{PathSegment, Reader};
 use super::shape::{JsonShape, Nullable, Scalar, ShapeSeed, StringShape};
 
@@ -12,22 +13,28 @@ use super::shape::{JsonShape, Nullable, Scalar, ShapeSeed, StringShape};
 pub(super) struct TypedObject<'de> {
     /// The `type`, if the object has one.
     pub(super) kind: Option<Cow<'de, str>>,
+    /// The `id`, if it is a string.
+    pub(super) id: Option<Cow<'de, str>>,
     /// Whether the object has a `role`.
     pub(super) has_role: bool,
+    /// Whether it has members besides `type` and `id`.
+    has_others: bool,
     pub(super) raw: &'de RawValue,
 }
 
 impl<'de> TypedObject<'de> {
     /// Finds the type of a value. `expected` is the shape for the error of a value that is no object.
-    fn of<E: de::Error>(
+    pub(super) fn of<E: de::Error>(
         reader: &mut Reader<'_>,
         raw: &'de RawValue,
         expected: &'static str,
     ) -> Result<Self, E> {
-        let (kind, has_role) = parse(reader, raw, ObjectHead(expected))?;
+        let head = parse(reader, raw, ObjectHeadShape(expected))?;
         Ok(Self {
-            kind,
-            has_role,
+            kind: head.kind,
+            id: head.id,
+            has_role: head.has_role,
+            has_others: head.has_others,
             raw,
         })
     }
@@ -47,6 +54,14 @@ impl<'de> TypedObject<'de> {
             let object = Self::of(reader, raw, expected)?;
             read(reader, &object).map(Some)
         })
+    }
+
+    /// Whether the object refers to a stored item. The type may be left out.
+    pub(super) fn is_reference(&self) -> bool {
+        match self.kind.as_deref() {
+            Some(kind) => kind == "item_reference",
+            None => self.id.is_some() && !self.has_others,
+        }
     }
 
     /// Parses the object. The reader's path must be the object's.
@@ -75,11 +90,20 @@ pub(super) fn parse<'de, S: JsonShape<'de>, E: de::Error>(
         })
 }
 
-/// An object of which only the `type` is read, and whether it has a `role`.
-struct ObjectHead(&'static str);
+/// The members of an object that are read before its shape is known.
+#[derive(Default)]
+struct ObjectHead<'de> {
+    kind: Option<Cow<'de, str>>,
+    id: Option<Cow<'de, str>>,
+    has_role: bool,
+    has_others: bool,
+}
 
-impl<'de> JsonShape<'de> for ObjectHead {
-    type Value = (Option<Cow<'de, str>>, bool);
+/// An object of which only these members are read.
+struct ObjectHeadShape(&'static str);
+
+impl<'de> JsonShape<'de> for ObjectHeadShape {
+    type Value = ObjectHead<'de>;
     const EXPECTED: &'static str = "an object";
 
     fn scalar<E: de::Error>(
@@ -103,16 +127,23 @@ impl<'de> JsonShape<'de> for ObjectHead {
         reader: &mut Reader<'_>,
         mut fields: A,
     ) -> Result<Self::Value, A::Error> {
-        let (mut kind, mut has_role) = (None, false);
+        let mut head = ObjectHead::default();
         while let Some(key) = reader.key(&mut fields)? {
             match key.as_ref() {
-                "type" => kind = reader.field(&mut fields, "type", Nullable(StringShape))?,
+                "type" => head.kind = reader.field(&mut fields, "type", Nullable(StringShape))?,
+                "id" => {
+                    head.id = match reader.field(&mut fields, "id", AnyShape)? {
+                        ValueSummary::Text(id) => Some(id),
+                        _ => None,
+                    };
+                }
                 other => {
-                    has_role |= other == "role";
+                    head.has_others = true;
+                    head.has_role |= other == "role";
                     fields.next_value::<IgnoredAny>()?;
                 }
             }
         }
-        Ok((kind, has_role))
+        Ok(head)
     }
 }

@@ -337,10 +337,17 @@ impl AnswerOutput {
                 }
             }
         });
+        let object = match (&body, &notes.dialect) {
+            (Ok(body), DialectNotes::Responses(own)) => responses::succeeded(own, body),
+            (Err(problem), DialectNotes::Responses(own)) => {
+                responses::failed_whole(heading, own, problem)
+            }
+            _ => None,
+        };
         Closing {
             frames: Vec::new(),
             body,
-            object: None,
+            object,
         }
     }
 }

@@ -50,6 +50,11 @@ pub(super) fn interrupted() -> Problem {
     )
 }
 
+/// Whether the problem is that the turn was interrupted.
+pub(super) fn is_interruption(problem: &Problem) -> bool {
+    *problem == interrupted()
+}
+
 /// Text that was sent on a stream is void.
 pub(super) fn stream_restarted() -> Problem {
     upstream(

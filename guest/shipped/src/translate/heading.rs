@@ -1,6 +1,7 @@
 //! The attributes of a response that do not change: they identify it in every object.
 
 use crate::bindings::airlock::policy::types::Context;
+use crate::stored_response;
 
 /// The turn whose text is the answer. Other turns are those of a fan-out.
 pub(super) const ANSWER: u32 = 0;
@@ -19,16 +20,12 @@ pub(super) struct Heading {
 
 impl Heading {
     pub(super) fn of(context: &Context) -> Self {
-        let mut heading = Self {
+        Self {
             request: context.id.clone(),
-            seed: context.seed.clone(),
+            seed: stored_response::seed(&context.id, &context.seed).to_owned(),
             created: context.arrived / 1000,
             model: context.model.clone(),
-        };
-        if heading.seed.is_empty() {
-            heading.seed = heading.request_name().to_owned();
         }
-        heading
     }
 
     /// The request's id without its prefix.

@@ -8,6 +8,7 @@ use super::candidates::{CandidateUpdate, Candidates};
 use super::ending::{FinishReason, ReplyEnd, finish_reason};
 use super::heading::{ANSWER, Heading};
 use super::model_item::ModelItem;
+use super::responses;
 use super::writer::{TabUpdate, TargetedText, TextTarget};
 use crate::bindings::airlock::policy::types::{
     Ending, Event, EventKind, Notification, Phase, Problem, Reasoning, Text, Usage,
@@ -34,6 +35,8 @@ pub(super) struct ReplyState {
     candidates: Option<Candidates>,
     /// Whether candidates are sent to the client.
     shown: bool,
+    /// What is stored of a background response once it has begun.
+    begun_head: Option<String>,
     /// The latest time of an event, in Unix milliseconds.
     at: u64,
 }
@@ -46,6 +49,10 @@ impl ReplyState {
         }
         let calls = FunctionCalls::of(&heading, &mut notes);
         let collects_text = shown || !notes.streaming;
+        let begun_head = match &notes.dialect {
+            DialectNotes::Responses(own) => responses::begun_head(&heading, own),
+            DialectNotes::Chat | DialectNotes::Messages(_) => None,
+        };
         Self {
             output: AnswerOutput::new(&heading, &notes, calls.are_expected()),
             candidates: Candidates::of(&mut notes, collects_text),
@@ -56,6 +63,7 @@ impl ReplyState {
             item: None,
             usage: None,
             shown,
+            begun_head,
             at: heading.created.saturating_mul(1000),
             heading,
         }
@@ -91,7 +99,7 @@ impl ReplyState {
             frames: self.output.end_batch(),
             handoff,
             complete: self.output.has_stopped(),
-            head: None,
+            head: self.begun_head.take(),
         }
     }
 

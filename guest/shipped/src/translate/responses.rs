@@ -5,9 +5,12 @@ mod call;
 mod events;
 mod items;
 mod object;
+mod stored;
 mod stream;
 
 pub(super) use body::body;
+pub(crate) use stored::queued_response;
+pub(super) use stored::{begun_head, failed_whole, succeeded};
 pub(super) use stream::ResponsesStream;
 
 /// An identifier for the item of this index, made of the response's seed. `prefix` is that of the item's type.

@@ -187,7 +187,7 @@ impl StreamedAnswer {
         Closing {
             frames: self.frames,
             body,
-            object: None,
+            object: self.writer.take_object(),
         }
     }
 

@@ -9,7 +9,7 @@ use super::turn_text::TurnText;
 use super::usage::UsageObject;
 use crate::bindings::airlock::policy::types::{EventKind, Phase, Problem, Usage};
 use crate::bindings::exports::airlock::policy::relay::Pattern;
-use crate::bindings::exports::airlock::policy::translate::Frame;
+use crate::bindings::exports::airlock::policy::translate::{Frame, ObjectEnd};
 use crate::json;
 use crate::tools::FunctionCall;
 
@@ -90,6 +90,11 @@ pub(super) trait StreamWriter: fmt::Debug + Send {
 
     /// Ends the stream of a reply that failed.
     fn fail(&mut self, problem: &Problem, frames: &mut Vec<Frame>);
+
+    /// What is stored of the response, once it has ended.
+    fn take_object(&mut self) -> Option<ObjectEnd> {
+        None
+    }
 }
 
 impl TextTarget {

@@ -3,10 +3,12 @@
 use std::fmt::Write as _;
 
 use airlock_shipped_policy::bindings::airlock::policy::types::{
-    Brief, InputItem, Problem, Selection,
+    Brief, InputItem, NewObject, Problem, Selection, StoredItem,
 };
-use airlock_shipped_policy::bindings::exports::airlock::policy::prompt::Plan;
-use airlock_shipped_policy::bindings::exports::airlock::policy::translate::{Frame, Handoff};
+use airlock_shipped_policy::bindings::exports::airlock::policy::prompt::{Action, Plan};
+use airlock_shipped_policy::bindings::exports::airlock::policy::translate::{
+    Frame, Handoff, ObjectEnd,
+};
 use serde_json::Value;
 
 pub(super) fn show_plan(out: &mut String, plan: &Plan) {
@@ -35,6 +37,16 @@ pub(super) fn show_plan(out: &mut String, plan: &Plan) {
     }
     if plan.raw_items {
         out.push_str("raw items\n");
+    }
+    if let Some(object) = &plan.object {
+        show_object(out, object);
+    }
+    if let Some(body) = &plan.background {
+        writeln!(out, "background: {body}").unwrap();
+    }
+    if let Some(lock) = &plan.lock {
+        writeln!(out, "lock: {}", lock.key).unwrap();
+        show_problem(out, &lock.busy);
     }
     writeln!(out, "notes: {}", plan.notes).unwrap();
     writeln!(out, "ignored: {}", plan.ignored.join(", ")).unwrap();
@@ -77,6 +89,77 @@ fn show_input(out: &mut String, input: &[InputItem]) {
             InputItem::Attachment(number) => {
                 writeln!(out, "  input: attachment {number}").unwrap();
             }
+        }
+    }
+}
+
+/// Shows an action that runs no turn.
+pub(super) fn show_action(out: &mut String, action: &Action) {
+    match action {
+        Action::Load(keys) => {
+            writeln!(
+                out,
+                "load objects {:?}, items {:?}",
+                keys.objects, keys.items
+            )
+            .unwrap();
+        }
+        Action::Respond(response) => {
+            if !response.body.is_empty() {
+                serde_json::from_str::<Value>(&response.body).unwrap();
+            }
+            writeln!(out, "respond {}", response.body).unwrap();
+            show_frames(out, &response.frames, &mut 0);
+            for change in &response.changes {
+                writeln!(out, "change: {change:?}").unwrap();
+            }
+        }
+        Action::Follow(position) => {
+            writeln!(out, "follow {} after {:?}", position.key, position.after).unwrap();
+        }
+        Action::Stop(key) => writeln!(out, "stop {key}").unwrap(),
+        Action::Run(plan) => show_plan(out, plan),
+    }
+}
+
+fn show_object(out: &mut String, object: &NewObject) {
+    let (key, format, place) = (&object.key, &object.format, object.place);
+    writeln!(
+        out,
+        "object: {key}, {format}, {place:?}, base {:?}",
+        object.base
+    )
+    .unwrap();
+    if !object.head.is_empty() {
+        writeln!(out, "  head: {}", object.head).unwrap();
+    }
+    show_items(out, &object.items);
+}
+
+fn show_items(out: &mut String, items: &[StoredItem]) {
+    for item in items {
+        serde_json::from_str::<Value>(&item.text).unwrap();
+        assert!(!item.text.contains(['\n', '\r']), "{}", item.text);
+        writeln!(out, "  item {}: {}", item.id, item.text).unwrap();
+    }
+}
+
+/// Shows the head of a response that runs.
+pub(super) fn show_head(out: &mut String, head: Option<&str>) {
+    if let Some(head) = head {
+        serde_json::from_str::<Value>(head).unwrap();
+        writeln!(out, "head: {head}").unwrap();
+    }
+}
+
+/// Shows the end of a stored object.
+pub(super) fn show_object_end(out: &mut String, end: Option<&ObjectEnd>) {
+    if let Some(end) = end {
+        serde_json::from_str::<Value>(&end.head).unwrap();
+        writeln!(out, "object: {}", end.head).unwrap();
+        show_items(out, &end.items);
+        if let Some(key) = &end.append_to {
+            writeln!(out, "  append to {key}").unwrap();
         }
     }
 }

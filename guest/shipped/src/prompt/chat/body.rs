@@ -23,7 +23,7 @@ use crate::prompt::options::{
 use crate::prompt::parameters::Parameter;
 use crate::prompt::problems::{invalid, missing};
 use crate::prompt::reader::Reader;
-use crate::prompt::request::{AnswerFormat, NeutralRequest};
+use crate::prompt::request::{AnswerFormat, NeutralRequest, ResponseStorage};
 use crate::prompt::shape::{BooleanShape, IntegerShape};
 use crate::prompt::tool_choice::ToolChoice;
 use crate::prompt::tools::FunctionTool;
@@ -139,6 +139,7 @@ impl<'de> TurnRequestBody<'de> for ChatBody<'de> {
             include_usage: options.include_usage,
             stop: self.stop,
             raw_items: false,
+            storage: ResponseStorage::default(),
             dialect: DialectNotes::Chat,
             paths: &PATHS,
         })

@@ -21,7 +21,7 @@ use crate::prompt::options::{NonEmptyString, selection};
 use crate::prompt::parameters::Parameter;
 use crate::prompt::problems::{missing, problem};
 use crate::prompt::reader::Reader;
-use crate::prompt::request::NeutralRequest;
+use crate::prompt::request::{NeutralRequest, ResponseStorage};
 use crate::prompt::shape::{BooleanShape, IntegerShape};
 use crate::prompt::stop_sequences::StopSequences;
 use crate::prompt::token_estimate::input_tokens;
@@ -126,6 +126,7 @@ impl<'de> TurnRequestBody<'de> for MessagesBody<'de> {
             stop: self.stop,
             // A signature needs the encrypted reasoning, which Codex passes out there alone.
             raw_items: display != ThinkingDisplay::Disabled,
+            storage: ResponseStorage::default(),
             dialect: DialectNotes::Messages(MessagesNotes {
                 input_tokens,
                 thinking: display,

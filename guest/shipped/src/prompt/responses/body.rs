@@ -7,12 +7,13 @@ use serde::de::MapAccess;
 use super::PATHS;
 use super::echo::RequestEcho;
 use super::input::{InputItems, InputShape};
-use super::options::{CandidateStreamShape, IncludeShape, MetadataShape};
+use super::options::{CandidateStreamShape, ConversationShape, IncludeShape, MetadataShape};
 use super::parameters::RESPONSES_PARAMETERS;
+use super::stored::{SettledStorage, StoredOptions};
 use super::text::{ResponseTextOptions, ResponseTextOptionsShape};
 use super::tool_choice::{ClientChoice, ClientChoiceShape};
 use super::tools::{ClientTool, ClientTools};
-use crate::bindings::airlock::policy::types::Problem;
+use crate::bindings::airlock::policy::types::{ObjectKeys, Problem, Request};
 use crate::notes::{DialectNotes, ResponsesNotes};
 use crate::prompt::body::{RequestBody, TurnRequestBody};
 use crate::prompt::fan_out::{ATTEMPTS_AT_MOST, AirlockOptions, AirlockOptionsShape};
@@ -45,10 +46,24 @@ pub(in crate::prompt) struct ResponsesBody<'de> {
     prompt_cache_key: Option<Cow<'de, str>>,
     parallel_calls: Option<u32>,
     airlock: AirlockOptions<'de>,
+    stored: StoredOptions<'de>,
 }
 
 impl<'de> RequestBody<'de> for ResponsesBody<'de> {
     const PARAMETERS: &'static [Parameter] = RESPONSES_PARAMETERS;
+
+    fn begin(request: &'de Request) -> Self {
+        Self {
+            stored: StoredOptions::of(request),
+            ..Self::default()
+        }
+    }
+
+    fn to_load(&self) -> Result<Option<ObjectKeys>, Problem> {
+        let input = self.input.as_ref();
+        self.stored
+            .to_load(input.map_or(&[], |input| &input.references))
+    }
 
     fn honour<A: MapAccess<'de>>(
         &mut self,
@@ -57,7 +72,10 @@ impl<'de> RequestBody<'de> for ResponsesBody<'de> {
         fields: &mut A,
     ) -> Result<(), A::Error> {
         match name {
-            "input" => self.input = reader.nullable(fields, name, InputShape)?,
+            "input" => {
+                let shape = InputShape(&self.stored);
+                self.input = reader.nullable(fields, name, shape)?;
+            }
             "instructions" => self.instructions = reader.nullable(fields, name, StringShape)?,
             "model" => self.model = reader.nullable(fields, name, NonEmptyString)?,
             "stream" => self.stream = reader.or_default(fields, name, BooleanShape)?,
@@ -93,6 +111,16 @@ impl<'de> RequestBody<'de> for ResponsesBody<'de> {
                 self.parallel_calls = reader.nullable(fields, name, shape)?;
             }
             "airlock" => self.airlock = reader.or_default(fields, name, AirlockOptionsShape)?,
+            "store" => self.stored.store = reader.nullable(fields, name, BooleanShape)?,
+            "background" => {
+                self.stored.background = reader.or_default(fields, name, BooleanShape)?;
+            }
+            "previous_response_id" => {
+                self.stored.previous = reader.nullable(fields, name, NonEmptyString)?;
+            }
+            "conversation" => {
+                self.stored.conversation = reader.nullable(fields, name, ConversationShape)?;
+            }
             _ => reader.unknown(fields, name)?,
         }
         Ok(())
@@ -101,13 +129,15 @@ impl<'de> RequestBody<'de> for ResponsesBody<'de> {
 
 impl<'de> TurnRequestBody<'de> for ResponsesBody<'de> {
     fn into_request(self, reader: &mut Reader<'_>) -> Result<NeutralRequest<'de>, Problem> {
-        let echo = self.echo();
+        let storage = self.stored.settle()?;
+        let echo = self.echo(&storage);
         let Some(model) = self.model else {
             return Err(missing("model", "name a model of /v1/models, or `default`"));
         };
         let Some(input) = self.input else {
             return Err(missing("input", "give a string, or an array of items"));
         };
+        self.stored.check(&input)?;
         if self.stream_options.is_some() && !self.stream {
             let message = "only allowed together with `stream: true`";
             return Err(invalid("stream_options", message));
@@ -117,7 +147,16 @@ impl<'de> TurnRequestBody<'de> for ResponsesBody<'de> {
         let renamed_tools = tools.iter().filter_map(ClientTool::renamed).collect();
         let tool_choice = self.tool_choice.resolve(&tools)?;
         let (format, verbosity) = self.text.into_answer();
+        let alias = reader.settings.aliases.find(&model);
+        let runs = alias.map_or(&*model, |alias| &alias.model);
+        let notes = ResponsesNotes {
+            echo,
+            encrypted_reasoning: self.encrypted_reasoning,
+            renamed_tools,
+            stored: storage.notes(),
+        };
         Ok(NeutralRequest {
+            storage: storage.into_storage(input.own, runs, &notes),
             conversation: input.conversation,
             instructions: self.instructions.unwrap_or_default().into_owned(),
             model,
@@ -135,11 +174,7 @@ impl<'de> TurnRequestBody<'de> for ResponsesBody<'de> {
             include_usage: true,
             stop: Vec::new(),
             raw_items: self.encrypted_reasoning,
-            dialect: DialectNotes::Responses(ResponsesNotes {
-                echo,
-                encrypted_reasoning: self.encrypted_reasoning,
-                renamed_tools,
-            }),
+            dialect: DialectNotes::Responses(notes),
             paths: &PATHS,
         })
     }
@@ -147,18 +182,25 @@ impl<'de> TurnRequestBody<'de> for ResponsesBody<'de> {
 
 impl ResponsesBody<'_> {
     /// The estimated tokens of the input, as the API returns them.
-    pub(in crate::prompt) fn input_tokens(self) -> String {
+    ///
+    /// # Errors
+    ///
+    /// If what the request continues cannot be continued.
+    pub(in crate::prompt) fn input_tokens(self) -> Result<String, Problem> {
         let input = self.input.unwrap_or_default();
+        self.stored.check(&input)?;
         let tools = self.tools.tools.into_iter().chain(input.tools);
         let functions: Vec<FunctionTool<'_>> = tools.map(|it| it.function).collect();
         let (format, _) = self.text.into_answer();
         let instructions = self.instructions.unwrap_or_default();
         let tokens = input_tokens(&input.conversation, &instructions, &functions, &format);
-        format!(r#"{{"object":"response.input_tokens","input_tokens":{tokens}}}"#)
+        Ok(format!(
+            r#"{{"object":"response.input_tokens","input_tokens":{tokens}}}"#
+        ))
     }
 
     /// The members of the response that repeat the request, as JSON.
-    fn echo(&self) -> String {
+    fn echo(&self, storage: &SettledStorage<'_>) -> String {
         RequestEcho {
             instructions: self.instructions.as_deref(),
             tools: &self.tools.echo,
@@ -170,6 +212,7 @@ impl ResponsesBody<'_> {
             metadata: &self.metadata,
             safety_identifier: self.safety_identifier.as_deref(),
             prompt_cache_key: self.prompt_cache_key.as_deref(),
+            storage,
         }
         .to_text()
     }

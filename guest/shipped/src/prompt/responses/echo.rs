@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 
 use super::custom_tool::CustomFormat;
+use super::stored::SettledStorage;
 use super::text::{ResponseTextFormat, ResponseTextOptions};
 use super::tool_choice::{ClientChoice, NamedTool};
 use super::tools::FlatTool;
@@ -22,10 +23,11 @@ pub(super) struct RequestEcho<'a> {
     pub(super) metadata: &'a [(Cow<'a, str>, Cow<'a, str>)],
     pub(super) safety_identifier: Option<&'a str>,
     pub(super) prompt_cache_key: Option<&'a str>,
+    pub(super) storage: &'a SettledStorage<'a>,
 }
 
 /// Members whose values do not depend on the request.
-const CONSTANT: &str = r#","previous_response_id":null,"truncation":"disabled","top_p":1,"presence_penalty":0,"frequency_penalty":0,"top_logprobs":0,"temperature":1,"max_output_tokens":null,"max_tool_calls":null,"store":false,"background":false,"service_tier":"default""#;
+const CONSTANT: &str = r#","truncation":"disabled","top_p":1,"presence_penalty":0,"frequency_penalty":0,"top_logprobs":0,"temperature":1,"max_output_tokens":null,"max_tool_calls":null,"service_tier":"default""#;
 
 impl RequestEcho<'_> {
     /// The text of a JSON object.
@@ -54,6 +56,7 @@ impl RequestEcho<'_> {
         out.push_str(r#","prompt_cache_key":"#);
         push_nullable(&mut out, self.prompt_cache_key);
         out.push_str(CONSTANT);
+        push_storage(&mut out, self.storage);
         out.push('}');
         json::escape_line_ends(out)
     }
@@ -71,6 +74,21 @@ pub(super) fn push_metadata(out: &mut String, metadata: &[(Cow<'_, str>, Cow<'_,
         json::push_text(out, value);
     }
     out.push('}');
+}
+
+/// Appends the members that say how the response is stored, and what it continues.
+fn push_storage(out: &mut String, storage: &SettledStorage<'_>) {
+    out.push_str(r#","store":"#);
+    push_boolean(out, storage.is_stored());
+    out.push_str(r#","background":"#);
+    push_boolean(out, storage.is_in_background());
+    out.push_str(r#","previous_response_id":"#);
+    push_nullable(out, storage.previous.as_deref());
+    if let Some(conversation) = &storage.conversation {
+        out.push_str(r#","conversation":{"id":"#);
+        json::push_text(out, conversation);
+        out.push('}');
+    }
 }
 
 /// Appends a tool to the elements of `tools`.

@@ -1,4 +1,7 @@
-//! `input`: the conversation as a string or as items, each parsed by its type.
+//! `input`: the conversation as a string or as items, each parsed by its type. Stored items before it, and those that it
+//! refers to, are parsed in the same way.
+
+use std::borrow::Cow;
 
 use serde::de::{self, SeqAccess};
 
@@ -6,19 +9,34 @@ use super::calls::{CallItem, OutputItem};
 use super::compaction;
 use super::message::MessageItem;
 use super::opaque::{COMPACTION, OpaqueShape, REASONING, WEB_SEARCH_CALL};
+use super::own_item::OwnItem;
+use super::stored::{StoredOptions, unreadable};
 use super::tools::{ClientTool, ClientTools};
+use crate::bindings::airlock::policy::types::{Problem, StoredItem};
 use crate::prompt::content::{ContentPart, result_parts};
 use crate::prompt::conversation::{
     CallMismatch, CallMismatchKind, ConversationBuilder, ConversationMessage, MessageRole,
     OpaqueItem,
 };
 use crate::prompt::members::read_members;
-use crate::prompt::problems::quoted;
+use crate::prompt::options::NonEmptyString;
+use crate::prompt::problems::{invalid, quoted};
 use crate::prompt::reader::{PathSegment, Reader};
 use crate::prompt::shape::{JsonShape, Scalar};
 use crate::prompt::tools::{TOOLS_AT_MOST, too_many};
 use crate::prompt::typed::TypedObject;
-use crate::tools::FunctionCall;
+
+/// The second number of the position of an item of the request itself.
+const OWN: usize = 0;
+
+/// The second number of the position of a stored item.
+const STORED: usize = 1;
+
+/// The path of the stored items that a request continues. It never reaches a client.
+const CHAIN_PATH: &str = "loaded.objects[0].items";
+
+/// The path of the stored items that a request refers to.
+const ITEMS_PATH: &str = "loaded.items";
 
 /// `input`, parsed.
 #[derive(Default)]
@@ -26,13 +44,22 @@ pub(super) struct InputItems<'de> {
     pub(super) conversation: ConversationBuilder<'de>,
     /// The tools of `additional_tools` items, each name once.
     pub(super) tools: Vec<ClientTool<'de>>,
+    /// The items of the request itself, without those before it.
+    pub(super) own: Vec<OwnItem<'de>>,
+    /// References to items that are not loaded: the index of each, and the identifier.
+    pub(super) references: Vec<(usize, Cow<'de, str>)>,
+    /// The first call or output that does not match. It counts once everything is loaded.
+    mismatch: Option<CallMismatch>,
+    /// Whether the item that is being read is stored.
+    is_stored: bool,
     /// Whether the last item is part of a reply of the model.
     in_reply: bool,
 }
 
-pub(super) struct InputShape;
+/// `input` of a request that may continue stored items.
+pub(super) struct InputShape<'s, 'de>(pub(super) &'s StoredOptions<'de>);
 
-impl<'de> JsonShape<'de> for InputShape {
+impl<'de> JsonShape<'de> for InputShape<'_, 'de> {
     type Value = InputItems<'de>;
     const EXPECTED: &'static str = "a string or an array of items";
 
@@ -44,12 +71,11 @@ impl<'de> JsonShape<'de> for InputShape {
         let Scalar::Text(text) = scalar else {
             return Err(reader.wrong(Self::EXPECTED, scalar.kind()));
         };
-        let mut input = InputItems::default();
+        let mut input = self.begin(reader)?;
+        input.own.push(OwnItem::of_text(&text));
         let parts = vec![ContentPart::Text(text)];
-        input
-            .conversation
-            .add_message(ConversationMessage::new(MessageRole::User, parts));
-        Ok(input)
+        input.add_message(ConversationMessage::new(MessageRole::User, parts));
+        Ok(input.finish())
     }
 
     fn array<A: SeqAccess<'de>>(
@@ -57,25 +83,100 @@ impl<'de> JsonShape<'de> for InputShape {
         reader: &mut Reader<'_>,
         mut members: A,
     ) -> Result<Self::Value, A::Error> {
-        let mut input = InputItems::default();
+        let mut input = self.begin(reader)?;
         let mut index = 0;
         while let Some(()) = TypedObject::next(
             reader,
             &mut members,
             index,
             "an item object",
-            |reader, object| input.read(reader, index, object),
+            |reader, object| {
+                if object.is_reference() {
+                    let id = object.read(reader, ReferenceItem)?;
+                    return input.refer(reader, index, id, self.0);
+                }
+                input.own.push(OwnItem::of(object));
+                input.read(reader, index, object)
+            },
         )? {
             index += 1;
         }
-        match input.conversation.check_answered() {
-            Ok(()) => Ok(input),
-            Err(error) => Err(misplaced(reader, error)),
+        Ok(input.finish())
+    }
+}
+
+impl<'de> InputShape<'_, 'de> {
+    /// The stored items that the request continues.
+    fn begin<E: de::Error>(&self, reader: &mut Reader<'_>) -> Result<InputItems<'de>, E> {
+        let mut input = InputItems::default();
+        for (index, item) in self.0.chain().iter().enumerate() {
+            let read = input.read_stored(reader, CHAIN_PATH, index, item);
+            read.map_err(|found| {
+                reader.fail(unreadable(self.0.chain_param(), item, found.as_ref()))
+            })?;
         }
+        Ok(input)
     }
 }
 
 impl<'de> InputItems<'de> {
+    fn finish(mut self) -> Self {
+        let answered = self.conversation.check_answered();
+        self.note_mismatch(answered);
+        self
+    }
+
+    /// Fails if a call or output does not match.
+    pub(super) fn check(&self) -> Result<(), Problem> {
+        self.mismatch.map_or(Ok(()), |error| Err(misplaced(error)))
+    }
+
+    fn note_mismatch(&mut self, added: Result<(), CallMismatch>) {
+        self.mismatch = self.mismatch.or(added.err());
+    }
+
+    /// Adds the stored item to which the item of this index refers.
+    fn refer<E: de::Error>(
+        &mut self,
+        reader: &mut Reader<'_>,
+        index: usize,
+        id: Cow<'de, str>,
+        stored: &StoredOptions<'de>,
+    ) -> Result<(), E> {
+        let Some((number, item)) = stored.item(&id) else {
+            self.references.push((index, id));
+            return Ok(());
+        };
+        self.own.push(OwnItem::of_stored(item));
+        let read = self.read_stored(reader, ITEMS_PATH, number, item);
+        read.map_err(|found| {
+            let param = reader.path() + ".id";
+            reader.fail(unreadable(&param, item, found.as_ref()))
+        })
+    }
+
+    /// Reads a stored item, which is at this index of the array at `path`.
+    fn read_stored(
+        &mut self,
+        reader: &Reader<'_>,
+        path: &'static str,
+        index: usize,
+        item: &'de StoredItem,
+    ) -> Result<(), Option<Problem>> {
+        // What is ignored in it was reported to the request that it is from.
+        let mut stored = reader.for_stored();
+        self.is_stored = true;
+        let read: Result<(), serde_json::Error> = stored.at(PathSegment::Key(path), |reader| {
+            reader.at(PathSegment::Index(index), |reader| {
+                let raw = serde_json::from_str(&item.text)?;
+                let object = TypedObject::of(reader, raw, "an item object")?;
+                self.read(reader, index, &object)
+            })
+        });
+        self.is_stored = false;
+        read.map_err(|_| stored.take_problem())
+    }
+
     /// Reads the item of this index. The reader's path must be the item's.
     pub(super) fn read<E: de::Error>(
         &mut self,
@@ -83,6 +184,7 @@ impl<'de> InputItems<'de> {
         index: usize,
         object: &TypedObject<'de>,
     ) -> Result<(), E> {
+        let position = (index, if self.is_stored { STORED } else { OWN });
         match object.kind.as_deref() {
             Some("message") => {
                 let message = object.read(reader, MessageItem)?;
@@ -95,16 +197,16 @@ impl<'de> InputItems<'de> {
             Some(kind @ ("function_call" | "custom_tool_call")) => {
                 let is_custom = kind == "custom_tool_call";
                 let call = object.read(reader, CallItem { is_custom })?;
-                self.add_call(reader, index, call)?;
+                self.continue_reply();
+                let added = self.conversation.add_call(call, position);
+                self.note_mismatch(added);
             }
             Some("function_call_output" | "custom_tool_call_output") => {
                 let output = object.read(reader, OutputItem)?;
                 self.in_reply = false;
                 let parts = result_parts(output.parts);
-                let added = self
-                    .conversation
-                    .add_result(&output.call, parts, (index, 0));
-                added.map_err(|error| misplaced_here(reader, error.kind))?;
+                let added = self.conversation.add_result(&output.call, parts, position);
+                self.note_mismatch(added);
             }
             Some("reasoning") => {
                 let json = object.read(reader, OpaqueShape(REASONING))?;
@@ -159,17 +261,6 @@ impl<'de> InputItems<'de> {
         self.conversation.add_message(message);
     }
 
-    fn add_call<E: de::Error>(
-        &mut self,
-        reader: &mut Reader<'_>,
-        index: usize,
-        call: FunctionCall<'de>,
-    ) -> Result<(), E> {
-        self.continue_reply();
-        let added = self.conversation.add_call(call, (index, 0));
-        added.map_err(|error| misplaced_here(reader, error.kind))
-    }
-
     /// Adds an item of the model, unless it is none.
     fn add_opaque(&mut self, json: Option<String>, is_digested: bool) {
         if let Some(json) = json {
@@ -193,10 +284,6 @@ impl<'de> InputItems<'de> {
 /// Refuses an item of another type.
 fn unsupported<E: de::Error>(reader: &mut Reader<'_>, kind: Option<&str>) -> E {
     let message = match kind {
-        Some("item_reference") => {
-            "items are not stored, so that an `id` refers to nothing; send the item itself"
-                .to_owned()
-        }
         Some("compaction_trigger") => {
             "compaction is not supported; leave the item out, or send a message that asks for a summary and begin the next `input` with the answer"
                 .to_owned()
@@ -206,25 +293,26 @@ fn unsupported<E: de::Error>(reader: &mut Reader<'_>, kind: Option<&str>) -> E {
             quoted(other)
         ),
         None => {
-            let message = "required, except in a message with a `role`; an `id` alone refers to nothing, as items are not stored";
+            let message = "required, except in a message with a `role` or a reference with an `id`";
             return reader.invalid_member("type", message);
         }
     };
     reader.unsupported_member("type", &message)
 }
 
-/// The error of a call or output in `input`. The reader's path must be that of `input`.
-fn misplaced<E: de::Error>(reader: &mut Reader<'_>, error: CallMismatch) -> E {
-    let steps = [
-        PathSegment::Index(error.position.0),
-        PathSegment::Key("call_id"),
-    ];
-    reader.invalid_at(&steps, reason(error.kind))
-}
-
-/// The error of the current item, which is a call or output.
-fn misplaced_here<E: de::Error>(reader: &mut Reader<'_>, kind: CallMismatchKind) -> E {
-    reader.invalid_member("call_id", reason(kind))
+/// The error of a call or output.
+fn misplaced(error: CallMismatch) -> Problem {
+    match error.position {
+        (index, OWN) => invalid(&format!("input[{index}].call_id"), reason(error.kind)),
+        _ if error.kind == CallMismatchKind::MissingResult => invalid(
+            "input",
+            "the stored conversation ends with calls without an output: send an item of type `function_call_output` or `custom_tool_call_output` with the `call_id` of each",
+        ),
+        _ => invalid(
+            "input",
+            "the calls and outputs of the stored items do not match: send the whole conversation in `input`",
+        ),
+    }
 }
 
 fn reason(kind: CallMismatchKind) -> &'static str {
@@ -241,6 +329,27 @@ fn reason(kind: CallMismatchKind) -> &'static str {
         CallMismatchKind::DuplicateResult | CallMismatchKind::LateResult => {
             "the call of this id already has an output"
         }
+    }
+}
+
+/// An item that refers to a stored one. Yields the identifier.
+struct ReferenceItem;
+
+impl<'de> JsonShape<'de> for ReferenceItem {
+    type Value = Cow<'de, str>;
+    const EXPECTED: &'static str = "an item object";
+
+    fn object<A: de::MapAccess<'de>>(
+        self,
+        reader: &mut Reader<'_>,
+        mut fields: A,
+    ) -> Result<Self::Value, A::Error> {
+        let mut id = None;
+        read_members!(reader, fields, {
+            "type" => skip(),
+            "id" => value(id, NonEmptyString),
+        });
+        id.ok_or_else(|| reader.invalid_member("id", "required: the identifier of a stored item"))
     }
 }
 

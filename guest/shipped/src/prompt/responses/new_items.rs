@@ -111,13 +111,13 @@ impl<'de> NewItem<'de> {
 }
 
 /// Whether a client's text can be the identifier of an item, which is a segment of paths.
-fn is_identifier(text: &str) -> bool {
+pub(super) fn is_identifier(text: &str) -> bool {
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
     (1..=ID_AT_MOST).contains(&text.len()) && text.bytes().all(fits)
 }
 
 /// The prefix of identifiers of items of this type.
-fn prefix(kind: &str) -> &'static str {
+pub(super) fn prefix(kind: &str) -> &'static str {
     match kind {
         "message" => "msg",
         "function_call" => "fc",

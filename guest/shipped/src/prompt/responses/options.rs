@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use serde::de::{self, MapAccess, SeqAccess};
 
 use crate::prompt::members::read_members;
+use crate::prompt::options::NonEmptyString;
 use crate::prompt::problems::quoted;
 use crate::prompt::reader::{PathSegment, Reader};
 use crate::prompt::shape::{BooleanShape, JsonShape, Scalar, ShapeSeed, StringShape};
@@ -108,6 +109,37 @@ impl<'de> JsonShape<'de> for MetadataValue<'_> {
                 Err(reader.invalid(&message))
             }
         }
+    }
+}
+
+/// `conversation`: an identifier, or an object with it.
+pub(super) struct ConversationShape;
+
+impl<'de> JsonShape<'de> for ConversationShape {
+    type Value = Cow<'de, str>;
+    const EXPECTED: &'static str = "a string or an object";
+
+    fn scalar<E: de::Error>(
+        self,
+        reader: &mut Reader<'_>,
+        scalar: Scalar<'de>,
+    ) -> Result<Self::Value, E> {
+        match scalar {
+            text @ Scalar::Text(_) => NonEmptyString.scalar(reader, text),
+            other => Err(reader.wrong(Self::EXPECTED, other.kind())),
+        }
+    }
+
+    fn object<A: MapAccess<'de>>(
+        self,
+        reader: &mut Reader<'_>,
+        mut fields: A,
+    ) -> Result<Self::Value, A::Error> {
+        let mut id = None;
+        read_members!(reader, fields, {
+            "id" => value(id, NonEmptyString),
+        });
+        id.ok_or_else(|| reader.invalid_member("id", "required: the conversation's identifier"))
     }
 }
 

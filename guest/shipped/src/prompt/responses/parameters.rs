@@ -1,6 +1,6 @@
 //! The table of parameters of the Responses API.
 
-use crate::prompt::parameters::Harmless::{self, False, Never};
+use crate::prompt::parameters::Harmless::{self, Never};
 use crate::prompt::parameters::Treatment::{Accepted, Honoured, Ignored, Refused};
 use crate::prompt::parameters::{Parameter, Values};
 
@@ -22,10 +22,13 @@ pub const RESPONSES_PARAMETERS: &[Parameter] = &[
     Parameter::row("metadata", Values::Object, Honoured, "at most 16 strings, which the response repeats"),
     Parameter::row("safety_identifier", Values::Text, Honoured, "the response repeats it"),
     Parameter::row("prompt_cache_key", Values::Text, Honoured, "the response repeats it; Codex chooses its own"),
+    Parameter::row("store", Values::Boolean, Honoured, "true unless it is given: later requests can fetch and continue the response; see Stored responses"),
+    Parameter::row("previous_response_id", Values::Text, Honoured, "the response that this one continues; see Stored responses"),
+    Parameter::row("conversation", Values::TextOrObject, Honoured, "the conversation that this response continues, and that receives its items; see Stored responses"),
+    Parameter::row("background", Values::Boolean, Honoured, "the response runs without its client; see Background responses"),
     Parameter::row("parallel_calls", Values::Integer(1, 20), Honoured, "so many attempts, of which one answer is made; see [Fan-out](chat-completions.md#fan-out)"),
     Parameter::row("airlock", Values::Object, Honoured, "`synthesis`, `quorum`, `grace_ms`, `deadline_ms`, `candidates`; see [Fan-out](chat-completions.md#fan-out)"),
     // Accepted.
-    Parameter::row("store", Values::Boolean, Accepted, "nothing is stored; the response says `false`"),
     Parameter::row("truncation", Values::OneOf(&["auto", "disabled"]), Accepted, "nothing is cut out of the input; the response says `disabled`"),
     Parameter::row("user", Values::Text, Accepted, "for OpenAI's own records"),
     Parameter::row("client_metadata", Values::Object, Accepted, "for OpenAI's own records"),
@@ -41,13 +44,9 @@ pub const RESPONSES_PARAMETERS: &[Parameter] = &[
     Parameter::row("service_tier", Values::Text, Ignored, "the account decides"),
     Parameter::row("context_management", Values::Array, Ignored, "nothing is compacted on the way"),
     // Refused.
-    Parameter::row("previous_response_id", Values::Text, Refused(Never), STATELESS),
-    Parameter::row("conversation", Values::TextOrObject, Refused(Never), STATELESS),
-    Parameter::row("background", Values::Boolean, Refused(False), "responses are not stored, so that none can be fetched later; use `stream: true`"),
     Parameter::row("prompt", Values::Object, Refused(Never), "OpenAI stores prompt templates; send the text in `instructions` and `input`"),
     Parameter::row("top_logprobs", Values::Integer(0, 20), Refused(Harmless::Integer(0)), "Codex does not report them"),
     Parameter::row("moderation", Values::Object, Refused(Never), "there is no moderation of input and output"),
 ];
 
 const SAMPLING: &str = "Codex does not send it";
-const STATELESS: &str = "responses are not stored; send the whole conversation in `input`";

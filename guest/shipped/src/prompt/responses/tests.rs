@@ -7,9 +7,11 @@
     reason = "tests"
 )]
 
+mod not_continued;
 mod refused;
 mod refused_fields;
 mod resumed;
+mod stored;
 mod tools;
 
 use serde_json::Value;
@@ -224,7 +226,7 @@ fn the_echo_has_what_is_in_effect() {
         "temperature": 1,
         "max_output_tokens": null,
         "max_tool_calls": null,
-        "store": false,
+        "store": true,
         "background": false,
         "service_tier": "default",
     });

@@ -8,9 +8,10 @@ use serde_json::value::RawValue;
 use crate::bindings::airlock::policy::types::{Problem, ProblemKind, Usage};
 use crate::json;
 use crate::notes::ResponsesNotes;
+use crate::stored_response::response_id;
 use crate::translate::airlock_object::AirlockObject;
 use crate::translate::collected_answer::CollectedAnswer;
-use crate::translate::ending::{FinishReason, ReplyEnd};
+use crate::translate::ending::{FinishReason, ReplyEnd, is_interruption};
 use crate::translate::heading::Heading;
 
 /// The members that repeat the request, each with its value if the request's notes have none.
@@ -113,7 +114,7 @@ struct OutputTokenDetails {
 impl ResponseTemplate {
     pub(super) fn new(heading: &Heading, notes: &ResponsesNotes) -> Self {
         let mut before = String::from(r#"{"id":"#);
-        json::push_text(&mut before, &["resp_", &heading.seed].concat());
+        json::push_text(&mut before, &response_id(&heading.seed));
         before.push_str(r#","object":"response","created_at":"#);
         before.push_str(&heading.created.to_string());
         before.push_str(r#","status":""#);
@@ -190,7 +191,21 @@ impl<'a> ResponseStatus<'a> {
         }
     }
 
-    pub(super) fn failed(problem: &'a Problem) -> Self {
+    pub(super) fn queued() -> Self {
+        Self {
+            status: "queued",
+            ..Self::default()
+        }
+    }
+
+    /// Of a response in the background, the turn is interrupted only if its client cancels it.
+    pub(super) fn failed(problem: &'a Problem, is_in_background: bool) -> Self {
+        if is_in_background && is_interruption(problem) {
+            return Self {
+                status: "cancelled",
+                ..Self::default()
+            };
+        }
         Self {
             status: "failed",
             error: Some(problem),

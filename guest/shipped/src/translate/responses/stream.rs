@@ -10,9 +10,10 @@ use super::items::{
     push_reasoning_part, push_text_part, reasoning_length,
 };
 use super::object::{COMPLETED, INCOMPLETE, ResponseStatus, ResponseTemplate};
+use super::stored;
 use crate::bindings::airlock::policy::types::{EventKind, Problem};
 use crate::bindings::exports::airlock::policy::relay::Pattern;
-use crate::bindings::exports::airlock::policy::translate::Frame;
+use crate::bindings::exports::airlock::policy::translate::{Frame, ObjectEnd};
 use crate::json;
 use crate::notes::ResponsesNotes;
 use crate::tools::FunctionCall;
@@ -39,6 +40,8 @@ pub(in crate::translate) struct ResponsesStream {
     message: Option<OpenPart>,
     reasoning: Option<OpenPart>,
     calls: Vec<ResponseCall>,
+    /// What is stored of the response, once it has ended.
+    object: Option<ObjectEnd>,
 }
 
 /// The part of an item in progress to which text is added.
@@ -70,6 +73,7 @@ impl ResponsesStream {
             message: None,
             reasoning: None,
             calls: Vec::new(),
+            object: None,
         }
     }
 
@@ -77,7 +81,13 @@ impl ResponsesStream {
         if !self.started {
             self.started = true;
             let status = ResponseStatus::in_progress();
-            frames.push(self.response("response.created", &status, 0, |_| {}));
+            if stored::is_in_background(&self.notes) {
+                let queued = ResponseStatus::queued();
+                frames.push(self.response("response.created", &queued, 0, |_| {}));
+                frames.push(self.response("response.queued", &queued, 0, |_| {}));
+            } else {
+                frames.push(self.response("response.created", &status, 0, |_| {}));
+            }
             frames.push(self.response("response.in_progress", &status, 0, |_| {}));
         }
     }
@@ -244,7 +254,7 @@ impl StreamWriter for ResponsesStream {
         self.end_message(item_status, frames);
         let kind = ["response.", status.status].concat();
         let length = output_length(&self.answer, &self.calls, self.notes.encrypted_reasoning);
-        frames.push(self.response(&kind, &status, length, |out| {
+        let frame = self.response(&kind, &status, length, |out| {
             push_output(
                 out,
                 &self.answer,
@@ -253,14 +263,24 @@ impl StreamWriter for ResponsesStream {
                 self.notes.encrypted_reasoning,
                 incomplete,
             );
-        }));
+        });
+        self.object = stored::succeeded(&self.notes, stored::response_of(&frame));
+        frames.push(frame);
         frames.push(events::done());
     }
 
     fn fail(&mut self, problem: &Problem, frames: &mut Vec<Frame>) {
         self.start(frames);
-        let status = ResponseStatus::failed(problem);
-        frames.push(self.response("response.failed", &status, 0, |_| {}));
+        let is_in_background = stored::is_in_background(&self.notes);
+        let status = ResponseStatus::failed(problem, is_in_background);
+        // There is no event for a response that was cancelled.
+        let frame = self.response("response.failed", &status, 0, |_| {});
+        self.object = stored::failed(&self.notes, stored::response_of(&frame));
+        frames.push(frame);
         frames.push(events::done());
+    }
+
+    fn take_object(&mut self) -> Option<ObjectEnd> {
+        self.object.take()
     }
 }

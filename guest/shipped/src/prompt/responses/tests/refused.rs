@@ -22,22 +22,6 @@ pub(super) fn assert_refused(kind: ProblemKind, cases: &[(&str, &str, &str)]) {
 fn what_is_not_supported() {
     let cases = [
         (
-            r#""previous_response_id":"resp_1""#,
-            "previous_response_id",
-            "send the whole conversation in `input`",
-        ),
-        (
-            r#""conversation":"conv_1""#,
-            "conversation",
-            "send the whole conversation in `input`",
-        ),
-        (
-            r#""conversation":{"id":"conv_1"}"#,
-            "conversation",
-            "send the whole conversation in `input`",
-        ),
-        (r#""background":true"#, "background", "use `stream: true`"),
-        (
             r#""prompt":{"id":"pmpt_1"}"#,
             "prompt",
             "`instructions` and `input`",
@@ -77,11 +61,6 @@ fn what_is_not_supported() {
             r#""tools":[{"type":"function","name":"f"}],"tool_choice":{"type":"allowed_tools","mode":"auto","tools":[{"type":"mcp","server_label":"s"}]}"#,
             "tool_choice.tools[0].type",
             "`mcp`",
-        ),
-        (
-            r#""input":[{"type":"item_reference","id":"msg_1"}]"#,
-            "input[0].type",
-            "send the item itself",
         ),
         (
             r#""input":[{"role":"user","content":"x"},{"type":"compaction_trigger"}]"#,
@@ -128,11 +107,6 @@ fn invalid_items() {
             r#""input":[{}]"#,
             "input[0].type",
             "a message with a `role`",
-        ),
-        (
-            r#""input":[{"id":"msg_1"}]"#,
-            "input[0].type",
-            "refers to nothing",
         ),
         (r#""input":[{"type":1}]"#, "input[0].type", "a string"),
         (

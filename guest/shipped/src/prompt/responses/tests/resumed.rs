@@ -6,7 +6,7 @@ use super::*;
 use crate::tools::{FunctionCall, key, text_digest};
 
 /// The request with all inputs of a turn.
-fn requested() -> Value {
+pub(super) fn requested() -> Value {
     json!({
         "model": "m",
         "instructions": "Be brief.",
@@ -26,7 +26,7 @@ fn requested() -> Value {
 }
 
 /// The model's next items, and the outputs of its calls.
-fn first_round() -> Vec<Value> {
+pub(super) fn first_round() -> Vec<Value> {
     vec![
         json!({"type": "reasoning", "id": "rs_2", "summary": [], "encrypted_content": "b"}),
         json!({"type": "message", "id": "msg_1", "role": "assistant", "content": [{"type": "output_text", "text": "First. "}]}),
@@ -41,7 +41,7 @@ fn first_round() -> Vec<Value> {
 }
 
 /// The request with further items.
-fn then(mut body: Value, items: impl IntoIterator<Item = Value>) -> Value {
+pub(super) fn then(mut body: Value, items: impl IntoIterator<Item = Value>) -> Value {
     body["input"].as_array_mut().unwrap().extend(items);
     body
 }

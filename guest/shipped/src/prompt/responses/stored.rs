@@ -1,0 +1,352 @@
+//! What a request has of stored responses: what it continues, what it refers to, and how its own response is stored.
+
+use std::borrow::Cow;
+
+use super::conversations::FORMAT as CONVERSATION_FORMAT;
+use super::input::InputItems;
+use super::own_item::OwnItem;
+use crate::RESPONSES_DIALECT;
+use crate::bindings::airlock::policy::types::{
+    Context, Loaded, NewObject, ObjectKeys, ObjectLock, ObjectPlace, ObjectStatus, Problem,
+    ProblemKind, Request, StoredItem, StoredObject, Transport,
+};
+use crate::notes::{ResponsesNotes, StoredNotes};
+use crate::problem::coded;
+use crate::prompt::problems::{invalid, problem, quoted};
+use crate::prompt::request::ResponseStorage;
+use crate::stored_response::{ID_AT_MOST, RESPONSE_FORMAT, ResponseHead, response_id, seed};
+use crate::translate::queued_response;
+
+/// The most items to which a request may refer.
+const REFERENCES_AT_MOST: usize = 1_000;
+
+/// The members of the body that concern stored responses, and what was loaded for them.
+#[derive(Default)]
+pub(super) struct StoredOptions<'de> {
+    /// The request. None only in a body that was not begun.
+    request: Option<&'de Request>,
+    pub(super) store: Option<bool>,
+    pub(super) background: bool,
+    pub(super) previous: Option<Cow<'de, str>>,
+    pub(super) conversation: Option<Cow<'de, str>>,
+}
+
+/// How the response of a request is stored, once everything is checked.
+pub(super) struct SettledStorage<'de> {
+    /// None if the response is not stored.
+    place: Option<ObjectPlace>,
+    background: bool,
+    pub(super) previous: Option<Cow<'de, str>>,
+    pub(super) conversation: Option<Cow<'de, str>>,
+    /// Items that the response has because it cannot continue the object that they are of.
+    copied: &'de [StoredItem],
+    /// Whether the object continues that of `previous`.
+    has_base: bool,
+    request: Option<&'de Request>,
+}
+
+impl<'de> StoredOptions<'de> {
+    pub(super) fn of(request: &'de Request) -> Self {
+        Self {
+            request: Some(request),
+            ..Self::default()
+        }
+    }
+
+    fn loaded(&self) -> Option<&'de Loaded> {
+        self.request?.loaded.as_ref()
+    }
+
+    /// The stored object that the request continues.
+    fn object(&self) -> Option<&'de StoredObject> {
+        let object = self.loaded()?.objects.first()?;
+        let format = object.format.as_str();
+        [RESPONSE_FORMAT, CONVERSATION_FORMAT]
+            .contains(&format)
+            .then_some(object)
+    }
+
+    /// The stored items that the request continues.
+    pub(super) fn chain(&self) -> &'de [StoredItem] {
+        self.object().map_or(&[], |object| &object.items)
+    }
+
+    /// The member that names what the request continues.
+    pub(super) fn chain_param(&self) -> &'static str {
+        match self.object() {
+            Some(object) if object.format == CONVERSATION_FORMAT => "conversation",
+            _ => "previous_response_id",
+        }
+    }
+
+    /// A stored item to which the request refers, and its index among those that were loaded.
+    pub(super) fn item(&self, id: &str) -> Option<(usize, &'de StoredItem)> {
+        let items = self.loaded()?.items.iter().enumerate();
+        items.into_iter().find(|(_, item)| item.id == id)
+    }
+
+    /// What must be loaded. None once it is loaded.
+    pub(super) fn to_load(
+        &self,
+        references: &[(usize, Cow<'de, str>)],
+    ) -> Result<Option<ObjectKeys>, Problem> {
+        if self.previous.is_some() && self.conversation.is_some() {
+            let message = "only allowed without `conversation`: a response continues either";
+            return Err(invalid("previous_response_id", message));
+        }
+        if self.loaded().is_some() {
+            return Ok(None);
+        }
+        let is_known = |id: &str| (1..=ID_AT_MOST).contains(&id.len());
+        match (&self.previous, &self.conversation) {
+            (Some(id), _) if !is_known(id) => return Err(previous_not_found(id)),
+            (_, Some(id)) if !is_known(id) => return Err(conversation_not_found(id)),
+            _ => {}
+        }
+        let mut items: Vec<String> = Vec::new();
+        for (index, id) in references {
+            if !is_known(id) {
+                return Err(item_not_found(*index, id));
+            }
+            items.push(id.clone().into_owned());
+        }
+        items.sort_unstable();
+        items.dedup();
+        if items.len() > REFERENCES_AT_MOST {
+            let message = format!("at most {REFERENCES_AT_MOST} references to stored items");
+            return Err(invalid("input", &message));
+        }
+        let named = self.previous.iter().chain(&self.conversation);
+        let objects: Vec<String> = named.map(|id| id.clone().into_owned()).collect();
+        if objects.is_empty() && items.is_empty() {
+            return Ok(None);
+        }
+        Ok(Some(ObjectKeys { objects, items }))
+    }
+
+    /// Checks that what the request continues was found and has ended. Returns whether it is in the memory of the
+    /// connection.
+    fn check_base(&self) -> Result<bool, Problem> {
+        if let Some(id) = &self.conversation {
+            let object = self.object().filter(|object| object.key == **id);
+            return match object {
+                Some(object) if object.format == CONVERSATION_FORMAT => Ok(false),
+                _ => Err(conversation_not_found(id)),
+            };
+        }
+        let Some(id) = &self.previous else {
+            return Ok(false);
+        };
+        let object = self.object().filter(|object| object.key == **id);
+        let object = object.filter(|object| object.format == RESPONSE_FORMAT);
+        let head = object.and_then(|object| ResponseHead::parse(&object.head));
+        let Some((object, head)) = object.zip(head) else {
+            return Err(previous_not_found(id));
+        };
+        let message = match (object.status, head.status.as_str()) {
+            (ObjectStatus::Running, _) => {
+                "this response is still running: wait until it has ended, or cancel it"
+            }
+            (ObjectStatus::Lost, _) | (_, "failed") => {
+                "this response has failed, so that there is no answer to continue: continue the one before it"
+            }
+            (_, "cancelled") => {
+                "this response was cancelled, so that there is no answer to continue: continue the one before it"
+            }
+            _ if head.conversation.is_some() => {
+                "this response belongs to a conversation: continue that with `conversation`"
+            }
+            _ => return Ok(!head.store),
+        };
+        Err(invalid("previous_response_id", message))
+    }
+
+    /// Where the response is to be stored.
+    fn place(&self) -> Result<Option<ObjectPlace>, Problem> {
+        let has_store = self.request.is_some_and(|request| request.has_store);
+        let transport = self.request.map(|request| request.transport);
+        let on_websocket = transport == Some(Transport::Websocket);
+        let stores = self.store.unwrap_or(true);
+        if self.background {
+            if on_websocket {
+                let message = "not possible on a WebSocket, whose messages are the response: send the request over HTTP";
+                return Err(invalid("background", message));
+            }
+            if !stores {
+                let message = "needs `store: true`, as the response is fetched from the store";
+                return Err(invalid("background", message));
+            }
+            if !has_store {
+                let message = "this gateway stores no responses, so that none can be fetched later; leave it out and use `stream: true`";
+                let param = "background".to_owned();
+                return Err(problem(ProblemKind::Unsupported, param, message));
+            }
+        }
+        if self.conversation.is_some() && !stores {
+            let message = "must not be false together with `conversation`, which receives the items of stored responses";
+            return Err(invalid("store", message));
+        }
+        Ok(if stores && has_store {
+            Some(ObjectPlace::Store)
+        } else if on_websocket {
+            Some(ObjectPlace::Connection)
+        } else {
+            None
+        })
+    }
+
+    /// Checks what the request continues.
+    pub(super) fn check(&self, input: &InputItems<'de>) -> Result<(), Problem> {
+        self.check_base()?;
+        match input.references.first() {
+            Some((index, id)) => Err(item_not_found(*index, id)),
+            None => input.check(),
+        }
+    }
+
+    /// How the response is stored.
+    pub(super) fn settle(&self) -> Result<SettledStorage<'de>, Problem> {
+        let on_connection = self.check_base()?;
+        let place = self.place()?;
+        // An object in the store outlives the connection, and so must not continue one that does not.
+        let copies = on_connection && place == Some(ObjectPlace::Store);
+        Ok(SettledStorage {
+            place,
+            background: self.background,
+            previous: self.previous.clone(),
+            conversation: self.conversation.clone(),
+            copied: if copies { self.chain() } else { &[] },
+            has_base: self.previous.is_some() && !copies,
+            request: self.request,
+        })
+    }
+}
+
+impl<'de> SettledStorage<'de> {
+    /// Whether the response is in the store, as its `store` says.
+    pub(super) fn is_stored(&self) -> bool {
+        self.place == Some(ObjectPlace::Store)
+    }
+
+    pub(super) fn is_in_background(&self) -> bool {
+        self.background
+    }
+
+    /// The note for the reply. None if the response is not stored.
+    pub(super) fn notes(&self) -> Option<StoredNotes> {
+        self.place.map(|_| StoredNotes {
+            background: self.background,
+            conversation: self.conversation.clone().map(Cow::into_owned),
+        })
+    }
+
+    /// The object of the response, for which the request has these items of its own.
+    pub(super) fn into_storage(
+        self,
+        own: Vec<OwnItem<'de>>,
+        model: &str,
+        notes: &ResponsesNotes,
+    ) -> ResponseStorage {
+        let (Some(place), Some(request)) = (self.place, self.request) else {
+            return ResponseStorage::default();
+        };
+        let seed = seed(&request.id, &request.seed);
+        let background = self.background.then(|| {
+            queued_response(
+                &Context {
+                    id: request.id.clone(),
+                    arrived: request.arrived,
+                    dialect: RESPONSES_DIALECT.to_owned(),
+                    model: model.to_owned(),
+                    notes: String::new(),
+                    seed: request.seed.clone(),
+                },
+                notes,
+            )
+        });
+        let own = own.into_iter().enumerate();
+        let own = own.map(|(index, item)| item.into_stored(seed, index));
+        let object = NewObject {
+            key: response_id(seed),
+            format: RESPONSE_FORMAT.to_owned(),
+            base: self.previous.filter(|_| self.has_base).map(Cow::into_owned),
+            // Without background, the object is created with the head of its end.
+            head: background
+                .as_deref()
+                .map(crate::stored_response::head)
+                .unwrap_or_default(),
+            items: self.copied.iter().cloned().chain(own).collect(),
+            place,
+        };
+        ResponseStorage {
+            object: Some(object),
+            background,
+            lock: self.conversation.map(|conversation| ObjectLock {
+                key: conversation.into_owned(),
+                busy: Problem {
+                    param: Some("conversation".to_owned()),
+                    ..coded(
+                        ProblemKind::InvalidRequest,
+                        "conversation_locked",
+                        "another response uses this conversation: send the request again once that has ended".to_owned(),
+                    )
+                },
+            }),
+        }
+    }
+}
+
+/// The problem of a stored item that cannot be sent to the model again, with the member of the request that names it.
+/// `found` is what the parser found wrong.
+pub(super) fn unreadable(param: &str, item: &StoredItem, found: Option<&Problem>) -> Problem {
+    let is_image = found.is_some_and(|found| {
+        let param = found.param.as_deref().unwrap_or_default();
+        param.ends_with(".image_url")
+    });
+    if is_image {
+        let message = "the stored items have an image, and images are not stored: send the whole conversation in `input`";
+        return invalid(param, message);
+    }
+    let message = format!(
+        "the stored item `{}` cannot be read: send the whole conversation in `input`",
+        quoted(&item.id)
+    );
+    invalid(param, &message)
+}
+
+fn previous_not_found(id: &str) -> Problem {
+    let message = format!("Previous response with id '{}' not found.", quoted(id));
+    Problem {
+        param: Some("previous_response_id".to_owned()),
+        ..coded(
+            ProblemKind::InvalidRequest,
+            "previous_response_not_found",
+            message,
+        )
+    }
+}
+
+fn conversation_not_found(id: &str) -> Problem {
+    not_found(
+        "conversation",
+        format!("Conversation with id '{}' not found.", quoted(id)),
+    )
+}
+
+fn item_not_found(index: usize, id: &str) -> Problem {
+    let message = format!(
+        "Item with id '{}' not found. Items are stored with `store: true` alone, and for a limited time: send the item itself.",
+        quoted(id)
+    );
+    not_found(&format!("input[{index}].id"), message)
+}
+
+fn not_found(param: &str, message: String) -> Problem {
+    Problem {
+        kind: ProblemKind::NotFound,
+        code: None,
+        message,
+        param: Some(param.to_owned()),
+        retry_after_seconds: None,
+    }
+}
