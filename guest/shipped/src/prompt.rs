@@ -86,6 +86,12 @@ pub fn render_with(request: &Request, strategies: &[Box<dyn Strategy>]) -> Resul
                 None => body.input_tokens().map(respond),
             },
         ),
+        (RESPONSES, "GET /v1/responses/{response_id}") => responses::retrieve(request),
+        (RESPONSES, "DELETE /v1/responses/{response_id}") => responses::delete(request),
+        (RESPONSES, "POST /v1/responses/{response_id}/cancel") => responses::cancel(request),
+        (RESPONSES, "GET /v1/responses/{response_id}/input_items") => {
+            responses::input_items(request)
+        }
         (MESSAGES, "POST /v1/messages") => Rendering::new(request, strategies)?
             .plan::<MessagesDialect>()
             .map(messages::with_dotted_params)

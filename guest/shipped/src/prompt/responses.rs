@@ -17,6 +17,7 @@ mod opaque;
 mod options;
 mod own_item;
 mod parameters;
+mod retrieve;
 mod stored;
 #[cfg(test)]
 mod tests;
@@ -28,6 +29,8 @@ use super::body::Dialect;
 use super::request::FieldPaths;
 
 use body::ResponsesBody;
+
+pub(super) use retrieve::{cancel, delete, input_items, retrieve};
 
 pub use parameters::RESPONSES_PARAMETERS;
 

@@ -11,6 +11,7 @@ mod not_continued;
 mod refused;
 mod refused_fields;
 mod resumed;
+mod retrieved;
 mod stored;
 mod tools;
 
