@@ -9,6 +9,15 @@ use crate::tools::{OfferedTool, upstream_name};
 /// The host's code for such a refusal.
 const CODE: &str = "upstream_bad_request";
 
+/// OpenAI's code for ciphertext that it cannot decrypt.
+const FOREIGN_REASONING: &str = "invalid_encrypted_content";
+
+/// Whether the model refused the ciphertext of reasoning or of a compaction. The Responses API names no field there: `The encrypted
+/// content gAAA...c90= could not be verified.`
+fn is_foreign_reasoning(message: &str) -> bool {
+    message.contains("he encrypted content ") && message.contains(" could not be verified")
+}
+
 /// The client's fields from which those of Codex's request were made.
 #[derive(Debug)]
 pub(super) struct FieldMap {
@@ -34,6 +43,8 @@ struct FieldNames {
     /// What follows a tool's path.
     function: &'static str,
     parameters: &'static str,
+    /// How to send the request without the reasoning of another account.
+    without_reasoning: &'static str,
 }
 
 impl FieldNames {
@@ -46,6 +57,7 @@ impl FieldNames {
         schema: "response_format.json_schema.schema",
         function: ".function",
         parameters: "parameters",
+        without_reasoning: "",
     };
 
     const MESSAGES: Self = Self {
@@ -57,6 +69,7 @@ impl FieldNames {
         schema: "output_config.format.schema",
         function: "",
         parameters: "input_schema",
+        without_reasoning: "; it is valid only for the account that it came from: leave the `thinking` blocks out",
     };
 
     const RESPONSES: Self = Self {
@@ -68,6 +81,7 @@ impl FieldNames {
         schema: "text.format.schema",
         function: "",
         parameters: "parameters",
+        without_reasoning: "; it is valid only for the account that it came from: leave items of type `reasoning` and `compaction` out, and send the other items in `input` instead of continuing a stored response",
     };
 
     fn of(dialect: &DialectNotes) -> &'static Self {
@@ -101,6 +115,12 @@ impl FieldMap {
     /// Rewrites the problem for the client. Other problems are returned unchanged.
     pub(super) fn translate(&self, mut problem: Problem) -> Problem {
         if problem.code.as_deref() != Some(CODE) {
+            return problem;
+        }
+        if is_foreign_reasoning(&problem.message) {
+            problem.code = Some(FOREIGN_REASONING.to_owned());
+            problem.message.push_str(self.names.without_reasoning);
+            problem.param = Some(self.names.input.to_owned());
             return problem;
         }
         let Some(upstream) = problem.param.take() else {

@@ -241,3 +241,39 @@ fn a_field_of_the_messages_api_is_dotted() {
         assert_eq!(named.as_deref(), Some(field));
     }
 }
+
+#[test]
+fn the_reasoning_of_another_account_is_named() {
+    for detail in [
+        "The encrypted content gAAA...c90= could not be verified.",
+        "The encrypted content for item rs_1 could not be verified. Reason: Encrypted content could not be decrypted or parsed.",
+    ] {
+        for (dialect, field, advice) in [
+            (
+                DialectNotes::Responses(ResponsesNotes::default()),
+                "input",
+                "leave items of type `reasoning` and `compaction` out",
+            ),
+            (
+                DialectNotes::Messages(MessagesNotes::default()),
+                "messages",
+                "leave the `thinking` blocks out",
+            ),
+        ] {
+            let fields = FieldMap::of(&PlanNotes {
+                dialect,
+                ..PlanNotes::default()
+            });
+            let problem = fields.translate(refusal(CODE, None, detail));
+            assert_eq!(problem.code.as_deref(), Some("invalid_encrypted_content"));
+            assert_eq!(problem.param.as_deref(), Some(field));
+            let begin = format!(
+                "the model refused the request: {detail}; it is valid only for the account"
+            );
+            assert!(problem.message.starts_with(&begin), "{}", problem.message);
+            assert!(problem.message.contains(advice), "{}", problem.message);
+        }
+    }
+    let other = refusal(CODE, None, "The content could not be verified.");
+    assert_eq!(fields(None).translate(other.clone()), other);
+}
