@@ -99,8 +99,8 @@ impl<'de> StoredOptions<'de> {
         }
         let is_known = |id: &str| (1..=ID_AT_MOST).contains(&id.len());
         match (&self.previous, &self.conversation) {
-            (Some(id), _) if !is_known(id) => return Err(previous_not_found(id)),
-            (_, Some(id)) if !is_known(id) => return Err(conversation_not_found(id)),
+            (Some(id), _) if !is_known(id) => return Err(self.previous_not_found(id)),
+            (_, Some(id)) if !is_known(id) => return Err(self.conversation_not_found(id)),
             _ => {}
         }
         let mut items: Vec<String> = Vec::new();
@@ -131,7 +131,7 @@ impl<'de> StoredOptions<'de> {
             let object = self.object().filter(|object| object.key == **id);
             return match object {
                 Some(object) if object.format == CONVERSATION_FORMAT => Ok(false),
-                _ => Err(conversation_not_found(id)),
+                _ => Err(self.conversation_not_found(id)),
             };
         }
         let Some(id) = &self.previous else {
@@ -141,7 +141,7 @@ impl<'de> StoredOptions<'de> {
         let object = object.filter(|object| object.format == RESPONSE_FORMAT);
         let head = object.and_then(|object| ResponseHead::parse(&object.head));
         let Some((object, head)) = object.zip(head) else {
-            return Err(previous_not_found(id));
+            return Err(self.previous_not_found(id));
         };
         let message = match (object.status, head.status.as_str()) {
             (ObjectStatus::Running, _) => {
@@ -161,9 +161,38 @@ impl<'de> StoredOptions<'de> {
         Err(invalid("previous_response_id", message))
     }
 
+    fn has_store(&self) -> bool {
+        self.request.is_some_and(|request| request.has_store)
+    }
+
+    fn previous_not_found(&self, id: &str) -> Problem {
+        Problem {
+            param: Some("previous_response_id".to_owned()),
+            ..coded(
+                ProblemKind::InvalidRequest,
+                "previous_response_not_found",
+                self.not_found_message("Previous response", id),
+            )
+        }
+    }
+
+    fn conversation_not_found(&self, id: &str) -> Problem {
+        not_found("conversation", self.not_found_message("Conversation", id))
+    }
+
+    /// OpenAI's message, with the way out where nothing is ever found.
+    fn not_found_message(&self, what: &str, id: &str) -> String {
+        let hint = if self.has_store() {
+            ""
+        } else {
+            " This gateway has no store: send the whole conversation in `input`."
+        };
+        format!("{what} with id '{}' not found.{hint}", quoted(id))
+    }
+
     /// Where the response is to be stored.
     fn place(&self) -> Result<Option<ObjectPlace>, Problem> {
-        let has_store = self.request.is_some_and(|request| request.has_store);
+        let has_store = self.has_store();
         let transport = self.request.map(|request| request.transport);
         let on_websocket = transport == Some(Transport::Websocket);
         let stores = self.store.unwrap_or(true);
@@ -312,25 +341,6 @@ pub(super) fn unreadable(param: &str, item: &StoredItem, found: Option<&Problem>
         quoted(&item.id)
     );
     invalid(param, &message)
-}
-
-fn previous_not_found(id: &str) -> Problem {
-    let message = format!("Previous response with id '{}' not found.", quoted(id));
-    Problem {
-        param: Some("previous_response_id".to_owned()),
-        ..coded(
-            ProblemKind::InvalidRequest,
-            "previous_response_not_found",
-            message,
-        )
-    }
-}
-
-fn conversation_not_found(id: &str) -> Problem {
-    not_found(
-        "conversation",
-        format!("Conversation with id '{}' not found.", quoted(id)),
-    )
 }
 
 fn item_not_found(index: usize, id: &str) -> Problem {

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::stored::{response, stored, with_loaded};
 use super::*;
-use crate::bindings::airlock::policy::types::{ObjectStatus, StoredObject};
+use crate::bindings::airlock::policy::types::{ObjectStatus, StoredItem, StoredObject};
 use crate::prompt::render;
 use crate::prompt::responses::conversations::FORMAT as CONVERSATION_FORMAT;
 use crate::stored_response::head;
@@ -146,6 +146,62 @@ fn a_stored_image_is_not_sent_again() {
     let body = json!({"model": "m", "input": [{"type": "item_reference", "id": "item_0"}]});
     let problem = planned(&with_loaded(&body, vec![], stored(&[image]))).unwrap_err();
     assert_eq!(problem.param.as_deref(), Some("input[0].id"));
+}
+
+#[test]
+fn without_a_store_the_way_out_is_named() {
+    for (member, found) in [
+        (
+            json!({"previous_response_id": "a"}),
+            "Previous response with id 'a' not found.",
+        ),
+        (
+            json!({"conversation": "a"}),
+            "Conversation with id 'a' not found.",
+        ),
+    ] {
+        let mut body = member;
+        body["model"] = json!("m");
+        body["input"] = json!("x");
+        let request = Request {
+            has_store: false,
+            ..with_loaded(&body, vec![], vec![])
+        };
+        let hint = "This gateway has no store: send the whole conversation in `input`.";
+        assert_eq!(
+            planned(&request).unwrap_err().message,
+            format!("{found} {hint}")
+        );
+    }
+}
+
+#[test]
+fn an_item_that_cannot_be_read_is_named() {
+    for text in [
+        "",
+        "{",
+        "[]",
+        "7",
+        r#"{"type":"unknown"}"#,
+        r#"{"role":"user"}"#,
+        r#"{"type":"item_reference","id":"a"}"#,
+    ] {
+        let items = vec![StoredItem {
+            id: "msg_1".to_owned(),
+            text: text.to_owned(),
+        }];
+        let problem = refused(response("resp_1", "completed", items.clone()));
+        let message =
+            "the stored item `msg_1` cannot be read: send the whole conversation in `input`";
+        assert_eq!(
+            problem.message,
+            format!("previous_response_id: {message}"),
+            "{text}"
+        );
+        let body = json!({"model": "m", "input": [{"type": "item_reference", "id": "msg_1"}]});
+        let problem = planned(&with_loaded(&body, vec![], items)).unwrap_err();
+        assert_eq!(problem.message, format!("input[0].id: {message}"), "{text}");
+    }
 }
 
 #[test]
