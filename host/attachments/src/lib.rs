@@ -38,6 +38,19 @@ const LIFTED: [StringPattern<'_>; 4] = [
 /// The scheme of data URLs.
 const SCHEME: &str = "data:";
 
+/// How a policy names an attachment, before its number.
+const LIFTED_SCHEME: &str = "attachment:";
+
+/// The strings that are restored.
+const RESTORED: [StringPattern<'_>; 3] = [
+    restored("url"),
+    restored("image_url"),
+    restored("file_data"),
+];
+
+/// The most attachments of a request.
+const ATTACHMENTS: usize = 256;
+
 /// The member of a content block that holds an image, in Anthropic's Messages.
 const SOURCE: &str = "source";
 
@@ -46,6 +59,14 @@ const fn url_of(key: &str) -> StringPattern<'_> {
         key,
         parent: None,
         prefix: SCHEME,
+    }
+}
+
+const fn restored(key: &str) -> StringPattern<'_> {
+    StringPattern {
+        key,
+        parent: None,
+        prefix: LIFTED_SCHEME,
     }
 }
 
@@ -95,6 +116,71 @@ impl Attachments {
         }
         rest.push_str(&body[done..]);
         (rest, Self(lifted))
+    }
+
+    /// Lifts further attachments out of an item of a conversation, JSON that stood in the body of an earlier request, as
+    /// [`Attachments::lift`] does. The paths of these begin with `path` in place of the item's. There are at most 256 of all.
+    pub fn lift_item(&mut self, item: String, path: &str) -> String {
+        if memchr::memmem::find(item.as_bytes(), SCHEME.as_bytes()).is_none() {
+            return item;
+        }
+        self.replace(&item, &LIFTED, |lifted, string, own_path| {
+            if lifted.0.len() >= ATTACHMENTS {
+                return None;
+            }
+            let number = lifted.0.len();
+            lifted
+                .0
+                .push(Attachment::parse(string, format!("{path}{own_path}"))?);
+            Some(format!("\"attachment:{number}\""))
+        })
+        .unwrap_or(item)
+    }
+
+    /// Puts the data URLs of attachments back into JSON that a policy has made of lifted text, in place of each
+    /// `attachment:N` that is the value of `url`, `image_url` or `file_data`.
+    pub fn restore(&mut self, text: String) -> String {
+        if self.0.is_empty()
+            || memchr::memmem::find(text.as_bytes(), LIFTED_SCHEME.as_bytes()).is_none()
+        {
+            return text;
+        }
+        self.replace(&text, &RESTORED, |lifted, string, _| {
+            let text: String = serde_json::from_str(string).ok()?;
+            let number = text.strip_prefix(LIFTED_SCHEME)?.parse().ok()?;
+            // A data URL has no character that JSON escapes.
+            lifted.url(number).map(|url| format!("\"{url}\""))
+        })
+        .unwrap_or(text)
+    }
+
+    /// Replaces the strings of these patterns in the JSON of an item, each by what `with` returns for the string and its path
+    /// within the item. None: the text is not JSON, or nothing is replaced.
+    fn replace(
+        &mut self,
+        item: &str,
+        patterns: &[StringPattern<'_>],
+        mut with: impl FnMut(&mut Self, &str, &str) -> Option<String>,
+    ) -> Option<String> {
+        // As the first item of a conversation.
+        let (before, after) = ("{\"input\":[", "]}");
+        let body = [before, item, after].concat();
+        let mut replaced = String::new();
+        let mut done = before.len();
+        for StringLocation { span, path } in scan::strings(&body, &ROOTS, DATA, patterns)? {
+            let own_path = path.strip_prefix("input[0]").unwrap_or_default();
+            let Some(string) = with(self, &body[span.clone()], own_path) else {
+                continue;
+            };
+            replaced.push_str(&body[done..span.start]);
+            replaced.push_str(&string);
+            done = span.end;
+        }
+        if done == before.len() {
+            return None;
+        }
+        replaced.push_str(&body[done..body.len() - after.len()]);
+        Some(replaced)
     }
 
     /// The descriptions of all attachments, for the policy.

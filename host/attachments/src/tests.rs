@@ -257,3 +257,43 @@ fn the_coding_may_be_written_in_capitals() {
     let body = format!(r#"{{"input":[{{"content":[{{"image_url":"{url}"}}]}}]}}"#);
     assert_eq!(Attachments::lift(body).1.url(0), Some(url));
 }
+
+#[test]
+fn an_item_that_is_stored_has_its_image_again_and_lends_it_to_the_next_request() {
+    let url = "data:image/png;base64,iVBORw0KGgoAAAAA";
+    let item = |url: &str| {
+        format!(
+            r#"{{"role":"user","content":[{{"type":"input_text","text":"attachment:0"}}, {{"type":"input_image","image_url":"{url}"}}]}}"#
+        )
+    };
+    let body = format!(r#"{{"input":[{}]}}"#, item(url));
+    let (lifted, mut attachments) = Attachments::lift(body.clone());
+    assert_eq!(lifted, format!(r#"{{"input":[{}]}}"#, item("attachment:0")));
+    assert_eq!(attachments.restore(item("attachment:0")), item(url));
+    // Not of this request.
+    assert_eq!(
+        attachments.restore(item("attachment:1")),
+        item("attachment:1")
+    );
+    assert_eq!(
+        attachments.restore("no JSON attachment:0".to_owned()),
+        "no JSON attachment:0"
+    );
+
+    let next = attachments.lift_item(item(url), "loaded.objects[0].items[3]");
+    assert_eq!(next, item("attachment:1"));
+    assert_eq!(attachments.url(1), Some(url));
+    assert_eq!(
+        attachments.path(1),
+        Some("loaded.objects[0].items[3].content[1].image_url")
+    );
+    let plain = r#"{"role":"user","content":"data:text"}"#.to_owned();
+    assert_eq!(
+        attachments.lift_item(plain.clone(), "loaded.items[0]"),
+        plain
+    );
+    for _ in 0..300 {
+        attachments.lift_item(item(url), "loaded.items[0]");
+    }
+    assert_eq!(attachments.descriptions().len(), 256);
+}

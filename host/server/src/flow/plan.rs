@@ -20,7 +20,7 @@ use airlock_policy::{Chosen, Client, Fault, Session};
 use airlock_types::failure::Failure;
 use airlock_types::offload::{LARGE, offload};
 use airlock_types::wit::{
-    Action, Loaded, ObjectKeys, Plan, ProblemKind, Request, StoredItem, Transport,
+    Action, Loaded, ObjectChange, ObjectKeys, Plan, ProblemKind, Request, StoredItem, Transport,
 };
 
 /// How many times a policy may load for one request.
@@ -208,11 +208,14 @@ impl Rendering {
         let before = self.session.memory_bytes();
         let mut plan = match self.action().await? {
             Action::Run(plan) => plan,
-            Action::Respond(response) => {
+            Action::Respond(mut response) => {
+                for items in response.changes.iter_mut().filter_map(changed_items) {
+                    restore(items, &mut self.attachments);
+                }
                 let changes = self.stored.change(&self.objects, response.changes);
                 changes.await?;
                 let body = match response.frames.is_empty() {
-                    true => FlowBody::Json(response.body),
+                    true => FlowBody::Json(self.attachments.restore(response.body)),
                     false => FlowBody::Frames(response.frames),
                 };
                 return Ok(RenderedRequest::Answered(body));
@@ -228,6 +231,11 @@ impl Rendering {
         drop(take(&mut self.request.body));
         let base = plan.object.as_ref().and_then(|object| object.base.clone());
         let base = base.and_then(|base| take_items(self.request.loaded.take(), &base));
+        let mut base = base.unwrap_or_default();
+        restore(&mut base, &mut self.attachments);
+        if let Some(object) = &mut plan.object {
+            restore(&mut object.items, &mut self.attachments);
+        }
         self.request.loaded = None;
         // A policy's memory grows, and does not shrink until the session ends.
         let grown = self.session.memory_bytes().saturating_sub(before);
@@ -251,7 +259,7 @@ impl Rendering {
             request: self.request,
             plan,
             conversation: conversation.with_memory(memory),
-            base: base.unwrap_or_default(),
+            base,
             objects: self.objects,
             client: self.client,
             metrics: self.metrics,
@@ -274,9 +282,46 @@ impl Rendering {
                     return Ok(action);
                 }
             };
-            self.request.loaded = Some(self.stored.load(&self.objects, &keys).await?);
+            let mut loaded = self.stored.load(&self.objects, &keys).await?;
+            lift_loaded(&mut loaded, &mut self.attachments);
+            self.request.attachments = self.attachments.descriptions();
+            self.request.loaded = Some(loaded);
         }
         self.session.render(&self.request).await
+    }
+}
+
+/// Moves the data URLs of loaded items into attachments. They were checked when their request brought them.
+fn lift_loaded(loaded: &mut Loaded, attachments: &mut Attachments) {
+    let lift = |item: &mut StoredItem, path: String, attachments: &mut Attachments| {
+        item.text = attachments.lift_item(take(&mut item.text), &path);
+    };
+    for (number, object) in loaded.objects.iter_mut().enumerate() {
+        for (index, item) in object.items.iter_mut().enumerate() {
+            let path = format!("loaded.objects[{number}].items[{index}]");
+            lift(item, path, attachments);
+        }
+    }
+    for (index, item) in loaded.items.iter_mut().enumerate() {
+        lift(item, format!("loaded.items[{index}]"), attachments);
+    }
+}
+
+/// Puts the data URLs of attachments into items that are to be stored.
+fn restore(items: &mut [StoredItem], attachments: &mut Attachments) {
+    for item in items {
+        item.text = attachments.restore(take(&mut item.text));
+    }
+}
+
+/// The items that a change stores.
+fn changed_items(change: &mut ObjectChange) -> Option<&mut [StoredItem]> {
+    match change {
+        ObjectChange::Put(object) => Some(object.items.as_mut_slice()),
+        ObjectChange::Append((_, items)) => Some(items.as_mut_slice()),
+        ObjectChange::ReplaceHead(_) | ObjectChange::RemoveItem(_) | ObjectChange::Delete(_) => {
+            None
+        }
     }
 }
 
