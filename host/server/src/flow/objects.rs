@@ -120,7 +120,10 @@ impl Objects {
         let mut objects: Vec<_> = of_connection
             .flat_map(|connection| keys.objects.iter().filter_map(|key| connection.load(key)))
             .collect();
-        let mut items = Vec::new();
+        let of_connection = client.connection.iter();
+        let mut items: Vec<_> = of_connection
+            .flat_map(|connection| keys.items.iter().filter_map(|id| connection.load_item(id)))
+            .collect();
         if let Some(store) = &self.0.store {
             let is_missing = |key: &&String| !objects.iter().any(|object| object.key == **key);
             let missing: Vec<_> = keys.objects.iter().filter(is_missing).cloned().collect();
@@ -129,14 +132,18 @@ impl Objects {
                 let loaded = loaded.into_iter();
                 objects.extend(loaded.map(|object| self.loaded(&client.owner, object)));
             }
-            if !keys.items.is_empty() {
-                let loaded = store.load_items(&client.owner, keys.items.clone()).await;
+            let is_missing = |id: &&String| !items.iter().any(|item| item.id == **id);
+            let missing: Vec<_> = keys.items.iter().filter(is_missing).cloned().collect();
+            if !missing.is_empty() {
+                let loaded = store.load_items(&client.owner, missing).await;
                 let loaded = loaded.map_err(failure)?.into_iter();
                 items.extend(loaded.map(convert::loaded_item));
             }
         }
         let position = |key: &str| keys.objects.iter().position(|it| it == key);
         objects.sort_by_key(|object| position(&object.key));
+        let position = |id: &str| keys.items.iter().position(|it| it == id);
+        items.sort_by_key(|item| position(&item.id));
         Ok(Loaded { objects, items })
     }
 

@@ -36,6 +36,14 @@ impl ConnectionObjects {
         Some(object)
     }
 
+    /// Loads an item, the newest of several with this identifier.
+    pub(super) fn load_item(&self, id: &str) -> Option<StoredItem> {
+        let state = self.0.lock();
+        let objects = state.objects.iter().rev();
+        let mut items = objects.flat_map(|object| object.items.iter().rev());
+        items.find(|item| item.id == id).cloned()
+    }
+
     /// Adds an object that continues these items. Those that were not used for longest are dropped if there are too many.
     pub(super) fn put(&self, object: NewObject, mut items: Vec<StoredItem>) {
         items.extend(object.items);
@@ -111,6 +119,8 @@ mod tests {
             .map(|item| item.id)
             .collect();
         assert_eq!(ids, ["item of a", "item of b"]);
+        assert_eq!(objects.load_item("item of a").unwrap().text, "{}");
+        assert!(objects.load_item("item of c").is_none());
     }
 
     #[test]
