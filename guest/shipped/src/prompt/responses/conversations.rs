@@ -14,22 +14,20 @@ use super::listed_item::{ItemList, push_listed};
 use super::new_items::NewItem;
 use crate::bindings::airlock::policy::types::{
     ImmediateResponse, NewObject, ObjectChange, ObjectKeys, ObjectPlace, Problem, ProblemKind,
-    Request, StoredItem, StoredObject,
+    StoredItem, StoredObject,
 };
 use crate::bindings::exports::airlock::policy::prompt::Action;
 use crate::json;
 use crate::problem::coded;
 use crate::prompt::problems::{invalid, missing, quoted, unknown_route};
 use crate::prompt::{Rendering, paging, respond};
+use crate::stored_response::{ID_AT_MOST, seed};
 
 use body::{ConversationBody, ConversationRequest};
 
 /// The format of a stored conversation. Its head is the object that clients receive, its items are input items of the Responses
 /// API as clients and responses wrote them.
 pub(super) const FORMAT: &str = "airlock.conversations.1";
-
-/// The most bytes of a key.
-const KEY_AT_MOST: usize = 256;
 
 /// Renders a request to `/v1/conversations` or a route below it.
 ///
@@ -54,7 +52,7 @@ pub(in crate::prompt) fn render(rendering: &Rendering<'_>) -> Result<Action, Pro
     let [id, rest @ ..] = request.path_parameters.as_slice() else {
         return Err(unknown_route(&request.dialect, &request.route));
     };
-    if id.len() > KEY_AT_MOST {
+    if id.len() > ID_AT_MOST {
         return Err(no_conversation(id));
     }
     let Some(loaded) = &request.loaded else {
@@ -91,7 +89,7 @@ pub(in crate::prompt) fn render(rendering: &Rendering<'_>) -> Result<Action, Pro
 /// `POST /v1/conversations`.
 fn create(rendering: &Rendering<'_>) -> Result<Action, Problem> {
     let request = rendering.request;
-    let seed = seed(request);
+    let seed = seed(&request.id, &request.seed);
     with_body(rendering, |body| {
         let key = ["conv_", seed].concat();
         let head = head(
@@ -142,7 +140,8 @@ fn delete(id: &str) -> Action {
 
 /// `POST /v1/conversations/{conversation_id}/items`.
 fn add(rendering: &Rendering<'_>, conversation: &StoredObject) -> Result<Action, Problem> {
-    let seed = seed(rendering.request);
+    let request = rendering.request;
+    let seed = seed(&request.id, &request.seed);
     with_body(rendering, |body| {
         if body.metadata.is_some() {
             let message = "change it with POST /v1/conversations/{conversation_id}";
@@ -159,14 +158,6 @@ fn add(rendering: &Rendering<'_>, conversation: &StoredObject) -> Result<Action,
         let change = ObjectChange::Append((conversation.key.clone(), items));
         Ok(changed(list, change))
     })
-}
-
-/// The text from which a request's identifiers are made: its seed, or its id where there is none.
-fn seed(request: &Request) -> &str {
-    match request.seed.as_str() {
-        "" => request.id.strip_prefix("req_").unwrap_or(&request.id),
-        seed => seed,
-    }
 }
 
 /// Parses the body and passes it on. An empty one is an empty object.

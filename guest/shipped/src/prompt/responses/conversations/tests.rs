@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::RESPONSES_DIALECT;
-use crate::bindings::airlock::policy::types::{Loaded, ObjectStatus, Transport};
+use crate::bindings::airlock::policy::types::{Loaded, ObjectStatus, Request, Transport};
 use crate::prompt::render;
 
 const HEAD: &str =
