@@ -20,6 +20,7 @@ mod allocator;
 #[cfg(all(target_arch = "wasm32", feature = "export"))]
 mod exports;
 
+mod compaction;
 mod json;
 mod notes;
 mod problem;

@@ -95,6 +95,22 @@ pub(crate) struct ResponsesNotes {
     /// None if the response is not stored.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) stored: Option<StoredNotes>,
+    /// What becomes of the answer if it is the summary of a conversation.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) compaction: Option<CompactionNotes>,
+}
+
+/// What becomes of the summary of a conversation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum CompactionNotes {
+    /// The only item of a response.
+    Response,
+    /// The last item of a compaction object.
+    Object {
+        /// The items before it, the user's messages, as elements of a JSON array.
+        messages: String,
+    },
 }
 
 /// The notes of a response that is stored.
@@ -268,6 +284,9 @@ mod tests {
             stored: Some(StoredNotes {
                 background: true,
                 conversation: Some("conv_1".to_owned()),
+            }),
+            compaction: Some(CompactionNotes::Object {
+                messages: r#"{"a":"\u0000"}"#.to_owned(),
             }),
         };
         [

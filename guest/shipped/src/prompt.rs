@@ -48,7 +48,7 @@ use chat::ChatDialect;
 use messages::MessagesDialect;
 use problems::{malformed, unknown_dialect, unknown_route};
 use reader::Reader;
-use responses::{ResponsesDialect, conversations};
+use responses::{CompactRequest, ResponsesDialect, conversations};
 use settings::PolicySettings;
 use shape::ShapeSeed;
 
@@ -78,6 +78,9 @@ pub fn render_with(request: &Request, strategies: &[Box<dyn Strategy>]) -> Resul
         }
         (RESPONSES, "POST /v1/responses") => {
             Rendering::new(request, strategies)?.plan::<ResponsesDialect>()
+        }
+        (RESPONSES, "POST /v1/responses/compact") => {
+            Rendering::new(request, strategies)?.plan::<CompactRequest>()
         }
         (RESPONSES, "POST /v1/responses/input_tokens") => Rendering::new(request, strategies)?
             .with_body::<ResponsesDialect, _>(

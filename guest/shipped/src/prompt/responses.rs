@@ -2,6 +2,7 @@
 
 mod body;
 mod calls;
+mod compact;
 mod compaction;
 mod content;
 pub(super) mod conversations;
@@ -30,6 +31,7 @@ use super::request::FieldPaths;
 
 use body::ResponsesBody;
 
+pub(super) use compact::CompactRequest;
 pub(super) use retrieve::{cancel, delete, input_items, retrieve};
 
 pub use parameters::RESPONSES_PARAMETERS;

@@ -208,7 +208,7 @@ impl AnswerOutput {
     /// Takes back the messages of these numbers.
     pub(super) fn forget(&mut self, void: &[u32]) {
         let answer = match &mut self.form {
-            OutputForm::Streamed(stream) => return stream.invalidate(!void.is_empty()),
+            OutputForm::Streamed(stream) => return stream.forget(void),
             OutputForm::Whole(answer) => answer,
         };
         answer.forget(void);

@@ -334,6 +334,9 @@ impl ReplyState {
         let reason = finish_reason(ending)?;
         self.output.check_valid()?;
         let reason = self.calls.conclude(ending, reason)?;
+        if matches!(&self.notes.dialect, DialectNotes::Responses(own) if own.compaction.is_some()) {
+            responses::check_summary(reason, self.filter.has_text())?;
+        }
         if *ending != Ending::Completed || !self.calls.to_send().is_empty() {
             return Ok(reason);
         }

@@ -2,6 +2,7 @@
 
 mod body;
 mod call;
+mod compaction;
 mod events;
 mod items;
 mod object;
@@ -9,6 +10,7 @@ mod stored;
 mod stream;
 
 pub(super) use body::body;
+pub(super) use compaction::{CompactionStream, check_summary};
 pub(crate) use stored::queued_response;
 pub(super) use stored::{begun_head, failed_whole, succeeded};
 pub(super) use stream::ResponsesStream;

@@ -5,7 +5,7 @@ use super::ending::ReplyEnd;
 use super::heading::Heading;
 use super::messages::MessagesStream;
 use super::model_item::ModelItem;
-use super::responses::ResponsesStream;
+use super::responses::{CompactionStream, ResponsesStream};
 use super::writer::{StreamWriter, TabUpdate, TargetedText, TextTarget};
 use crate::bindings::airlock::policy::types::{EventKind, Problem, Text};
 use crate::bindings::exports::airlock::policy::relay::Pattern;
@@ -37,6 +37,9 @@ impl StreamedAnswer {
         let writer: Box<dyn StreamWriter> = match &notes.dialect {
             DialectNotes::Chat => Box::new(ChatStream::new(heading, notes)),
             DialectNotes::Messages(notes) => Box::new(MessagesStream::new(heading, notes)),
+            DialectNotes::Responses(notes) if notes.compaction.is_some() => {
+                Box::new(CompactionStream::new(heading, notes))
+            }
             DialectNotes::Responses(notes) => Box::new(ResponsesStream::new(heading, notes)),
         };
         Self {
@@ -118,9 +121,12 @@ impl StreamedAnswer {
         self.writer.calls(calls, &mut self.frames);
     }
 
-    /// Records whether messages that were sent have become void.
-    pub(super) fn invalidate(&mut self, void: bool) {
-        self.invalidated |= void;
+    /// Takes back the messages of these numbers, or records that messages that were sent have become void.
+    pub(super) fn forget(&mut self, void: &[u32]) {
+        if !void.is_empty() {
+            self.flush();
+            self.invalidated |= !self.writer.forget(void);
+        }
     }
 
     pub(super) fn is_valid(&self) -> bool {

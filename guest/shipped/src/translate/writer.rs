@@ -72,6 +72,11 @@ pub(super) trait StreamWriter: fmt::Debug + Send {
     /// Writes an update of a candidate.
     fn tab(&mut self, tab: u32, update: &TabUpdate<'_>, frames: &mut Vec<Frame>);
 
+    /// Takes back the messages of these numbers. False if their text was sent.
+    fn forget(&mut self, _void: &[u32]) -> bool {
+        false
+    }
+
     /// Another answer follows in place of this one, of which no text was sent. Nothing to do where consecutive messages
     /// are one text.
     fn restart(&mut self, _frames: &mut Vec<Frame>) {}

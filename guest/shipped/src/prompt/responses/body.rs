@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use serde::de::MapAccess;
 
 use super::PATHS;
+use super::compact;
 use super::echo::RequestEcho;
 use super::input::{InputItems, InputShape};
 use super::options::{CandidateStreamShape, ConversationShape, IncludeShape, MetadataShape};
@@ -14,7 +15,7 @@ use super::text::{ResponseTextOptions, ResponseTextOptionsShape};
 use super::tool_choice::{ClientChoice, ClientChoiceShape};
 use super::tools::{ClientTool, ClientTools};
 use crate::bindings::airlock::policy::types::{ObjectKeys, Problem, Request};
-use crate::notes::{DialectNotes, ResponsesNotes};
+use crate::notes::{CompactionNotes, DialectNotes, ResponsesNotes};
 use crate::prompt::body::{RequestBody, TurnRequestBody};
 use crate::prompt::fan_out::{ATTEMPTS_AT_MOST, AirlockOptions, AirlockOptionsShape};
 use crate::prompt::options::{NonEmptyString, ReasoningOptions, ReasoningOptionsShape, selection};
@@ -47,6 +48,8 @@ pub(in crate::prompt) struct ResponsesBody<'de> {
     parallel_calls: Option<u32>,
     airlock: AirlockOptions<'de>,
     stored: StoredOptions<'de>,
+    /// What becomes of the answer, if it is to be a summary on a route of its own.
+    compaction: Option<CompactionNotes>,
 }
 
 impl<'de> RequestBody<'de> for ResponsesBody<'de> {
@@ -129,7 +132,7 @@ impl<'de> RequestBody<'de> for ResponsesBody<'de> {
 
 impl<'de> TurnRequestBody<'de> for ResponsesBody<'de> {
     fn into_request(self, reader: &mut Reader<'_>) -> Result<NeutralRequest<'de>, Problem> {
-        let storage = self.stored.settle()?;
+        let mut storage = self.stored.settle()?;
         let echo = self.echo(&storage);
         let Some(model) = self.model else {
             return Err(missing("model", "name a model of /v1/models, or `default`"));
@@ -138,6 +141,13 @@ impl<'de> TurnRequestBody<'de> for ResponsesBody<'de> {
             return Err(missing("input", "give a string, or an array of items"));
         };
         self.stored.check(&input)?;
+        let compaction = match self.compaction {
+            None if input.is_to_be_compacted => {
+                storage.detach();
+                Some(CompactionNotes::Response)
+            }
+            requested => requested,
+        };
         if self.stream_options.is_some() && !self.stream {
             let message = "only allowed together with `stream: true`";
             return Err(invalid("stream_options", message));
@@ -154,8 +164,9 @@ impl<'de> TurnRequestBody<'de> for ResponsesBody<'de> {
             encrypted_reasoning: self.encrypted_reasoning,
             renamed_tools,
             stored: storage.notes(),
+            compaction: None,
         };
-        Ok(NeutralRequest {
+        let request = NeutralRequest {
             storage: storage.into_storage(input.own, runs, &notes),
             conversation: input.conversation,
             instructions: self.instructions.unwrap_or_default().into_owned(),
@@ -176,7 +187,28 @@ impl<'de> TurnRequestBody<'de> for ResponsesBody<'de> {
             raw_items: self.encrypted_reasoning,
             dialect: DialectNotes::Responses(notes),
             paths: &PATHS,
-        })
+        };
+        compact::compacted(request, compaction)
+    }
+}
+
+impl<'de> ResponsesBody<'de> {
+    /// As `into_request`, for a summary that becomes an object of its own and is not stored.
+    pub(super) fn into_compaction(
+        mut self,
+        reader: &mut Reader<'_>,
+    ) -> Result<NeutralRequest<'de>, Problem> {
+        self.stored.store = Some(false);
+        if self.input.is_none() && self.stored.previous.is_some() {
+            self.input = Some(InputItems::of_stored(reader, &self.stored)?);
+        }
+        if let Some(input) = &mut self.input {
+            self.stored.check(input)?;
+            let own = self.stored.own_items(std::mem::take(&mut input.own));
+            let items = self.stored.chain().iter().chain(&own);
+            self.compaction = Some(compact::object(items)?);
+        }
+        self.into_request(reader)
     }
 }
 

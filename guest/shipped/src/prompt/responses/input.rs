@@ -1,6 +1,8 @@
 //! `input`: the conversation as a string or as items, each parsed by its type. Stored items before it, and those that it
 //! refers to, are parsed in the same way.
 
+mod items;
+
 use std::borrow::Cow;
 
 use serde::de::{self, SeqAccess};
@@ -11,20 +13,20 @@ use super::message::MessageItem;
 use super::opaque::{COMPACTION, OpaqueShape, REASONING, WEB_SEARCH_CALL};
 use super::own_item::OwnItem;
 use super::stored::{StoredOptions, unreadable};
-use super::tools::{ClientTool, ClientTools};
+use super::tools::ClientTool;
 use crate::bindings::airlock::policy::types::{Problem, StoredItem};
 use crate::prompt::content::{ContentPart, result_parts};
 use crate::prompt::conversation::{
     CallMismatch, CallMismatchKind, ConversationBuilder, ConversationMessage, MessageRole,
     OpaqueItem,
 };
-use crate::prompt::members::read_members;
-use crate::prompt::options::NonEmptyString;
 use crate::prompt::problems::{invalid, quoted};
 use crate::prompt::reader::{PathSegment, Reader};
 use crate::prompt::shape::{JsonShape, Scalar};
 use crate::prompt::tools::{TOOLS_AT_MOST, too_many};
 use crate::prompt::typed::TypedObject;
+
+use items::{AdditionalToolsItem, CompactionTriggerItem, ReferenceItem};
 
 /// The second number of the position of an item of the request itself.
 const OWN: usize = 0;
@@ -50,6 +52,8 @@ pub(super) struct InputItems<'de> {
     pub(super) references: Vec<(usize, Cow<'de, str>)>,
     /// The first call or output that does not match. It counts once everything is loaded.
     mismatch: Option<CallMismatch>,
+    /// Whether the items end with a `compaction_trigger`.
+    pub(super) is_to_be_compacted: bool,
     /// Whether the item that is being read is stored.
     is_stored: bool,
     /// Whether the last item is part of a reply of the model.
@@ -91,6 +95,14 @@ impl<'de> JsonShape<'de> for InputShape<'_, 'de> {
             index,
             "an item object",
             |reader, object| {
+                if input.is_to_be_compacted {
+                    let message = "nothing may follow an item of type `compaction_trigger`";
+                    return Err(reader.invalid(message));
+                }
+                if object.kind.as_deref() == Some("compaction_trigger") {
+                    input.is_to_be_compacted = true;
+                    return object.read(reader, CompactionTriggerItem);
+                }
                 if object.is_reference() {
                     let id = object.read(reader, ReferenceItem)?;
                     return input.refer(reader, index, id, self.0);
@@ -120,6 +132,24 @@ impl<'de> InputShape<'_, 'de> {
 }
 
 impl<'de> InputItems<'de> {
+    /// The stored items that a request without an `input` of its own continues.
+    ///
+    /// # Errors
+    ///
+    /// If one of them cannot be read.
+    pub(super) fn of_stored(
+        reader: &mut Reader<'_>,
+        stored: &StoredOptions<'de>,
+    ) -> Result<Self, Problem> {
+        let read: Result<Self, de::value::Error> = InputShape(stored).begin(reader);
+        match read {
+            Ok(input) => Ok(input.finish()),
+            Err(_) => Err(reader
+                .take_problem()
+                .unwrap_or_else(|| invalid("previous_response_id", "cannot be read"))),
+        }
+    }
+
     fn finish(mut self) -> Self {
         let answered = self.conversation.check_answered();
         self.note_mismatch(answered);
@@ -284,10 +314,6 @@ impl<'de> InputItems<'de> {
 /// Refuses an item of another type.
 fn unsupported<E: de::Error>(reader: &mut Reader<'_>, kind: Option<&str>) -> E {
     let message = match kind {
-        Some("compaction_trigger") => {
-            "compaction is not supported; leave the item out, or send a message that asks for a summary and begin the next `input` with the answer"
-                .to_owned()
-        }
         Some(other) => format!(
             "items of type `{}` are not supported; leave the item out",
             quoted(other)
@@ -328,56 +354,6 @@ fn reason(kind: CallMismatchKind) -> &'static str {
         }
         CallMismatchKind::DuplicateResult | CallMismatchKind::LateResult => {
             "the call of this id already has an output"
-        }
-    }
-}
-
-/// An item that refers to a stored one. Yields the identifier.
-struct ReferenceItem;
-
-impl<'de> JsonShape<'de> for ReferenceItem {
-    type Value = Cow<'de, str>;
-    const EXPECTED: &'static str = "an item object";
-
-    fn object<A: de::MapAccess<'de>>(
-        self,
-        reader: &mut Reader<'_>,
-        mut fields: A,
-    ) -> Result<Self::Value, A::Error> {
-        let mut id = None;
-        read_members!(reader, fields, {
-            "type" => skip(),
-            "id" => value(id, NonEmptyString),
-        });
-        id.ok_or_else(|| reader.invalid_member("id", "required: the identifier of a stored item"))
-    }
-}
-
-/// An `additional_tools` item.
-struct AdditionalToolsItem;
-
-impl<'de> JsonShape<'de> for AdditionalToolsItem {
-    type Value = Vec<ClientTool<'de>>;
-    const EXPECTED: &'static str = "an item object";
-
-    fn object<A: de::MapAccess<'de>>(
-        self,
-        reader: &mut Reader<'_>,
-        mut fields: A,
-    ) -> Result<Self::Value, A::Error> {
-        let mut all = ClientTools::default();
-        let mut tools = None;
-        read_members!(reader, fields, {
-            "type" | "id" | "role" => skip(),
-            "tools" => run {
-                // Of a duplicate member the last one counts.
-                all = ClientTools::default();
-                tools = Some(reader.field(&mut fields, "tools", all.shape())?);
-            },
-        });
-        match tools {
-            Some(()) => Ok(all.tools),
-            None => Err(reader.invalid_member("tools", "required: an array of tools")),
         }
     }
 }

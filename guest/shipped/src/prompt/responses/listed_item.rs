@@ -34,7 +34,7 @@ pub(super) fn push_listed(out: &mut String, item: &StoredItem, list: ItemList) {
     match kind.as_ref() {
         "message" => {
             push(&[STATUS, ("role", None)]);
-            push_content(out, &members);
+            push_content(out, &members, true);
             push_members(out, &members, &[("phase", None)]);
         }
         "function_call" => {
@@ -107,8 +107,28 @@ fn push_member(out: &mut String, name: &str, value: &str) {
     json::push_json(out, value);
 }
 
-/// Appends the content of a message, which is an array of parts even if the client wrote a string.
-fn push_content(out: &mut String, members: &ItemMembers<'_>) {
+/// Appends a message of the user without its images. False, and nothing is appended, if the item is none or has nothing else.
+pub(super) fn push_user_message(out: &mut String, item: &StoredItem) -> bool {
+    let members = ItemMembers::of(&item.text);
+    let is_message = members.text("type").is_none_or(|kind| kind == "message");
+    if !is_message || members.text("role").is_none_or(|role| role != "user") {
+        return false;
+    }
+    let start = out.len();
+    out.push_str(r#"{"id":"#);
+    json::push_text(out, &item.id);
+    out.push_str(r#","type":"message""#);
+    push_members(out, &members, &[STATUS, ("role", None)]);
+    let has_content = push_content(out, &members, false);
+    out.push('}');
+    if !has_content {
+        out.truncate(start);
+    }
+    has_content
+}
+
+/// Appends the content of a message, which is an array of parts even if the client wrote a string. False if it is empty.
+fn push_content(out: &mut String, members: &ItemMembers<'_>, with_images: bool) -> bool {
     let is_answer = members.text("role").is_some_and(|role| role == "assistant");
     let kind = if is_answer {
         "output_text"
@@ -116,39 +136,49 @@ fn push_content(out: &mut String, members: &ItemMembers<'_>) {
         "input_text"
     };
     out.push_str(r#","content":["#);
+    let start = out.len();
     let content = members.get("content").unwrap_or("[]");
     match serde_json::from_str::<Vec<&RawValue>>(content) {
         Ok(parts) => {
-            for (index, part) in parts.into_iter().enumerate() {
-                if index > 0 {
+            for part in parts {
+                let members = ItemMembers::of(part.get());
+                if !with_images
+                    && members
+                        .text("type")
+                        .is_some_and(|kind| kind == "input_image")
+                {
+                    continue;
+                }
+                if out.len() > start {
                     out.push(',');
                 }
-                push_part(out, part.get(), kind);
+                push_part(out, part.get(), &members, kind);
             }
         }
         Err(_) => push_text_part(out, kind, content, &ItemMembers::default()),
     }
+    let has_content = out.len() > start;
     out.push(']');
+    has_content
 }
 
 /// Appends a part. A text has the type of the message's own texts.
-fn push_part(out: &mut String, part: &str, text_kind: &str) {
-    let members = ItemMembers::of(part);
+fn push_part(out: &mut String, part: &str, members: &ItemMembers<'_>, text_kind: &str) {
     match members.text("type").as_deref() {
         Some("input_text" | "output_text") => {
             let text = members.get("text").unwrap_or(r#""""#);
-            push_text_part(out, text_kind, text, &members);
+            push_text_part(out, text_kind, text, members);
         }
         Some("refusal") => {
             out.push_str(r#"{"type":"refusal""#);
-            push_members(out, &members, &[("refusal", None)]);
+            push_members(out, members, &[("refusal", None)]);
             out.push('}');
         }
         Some("input_image") => {
             out.push_str(r#"{"type":"input_image""#);
             push_members(
                 out,
-                &members,
+                members,
                 &[("detail", Some(r#""auto""#)), ("image_url", None)],
             );
             out.push('}');

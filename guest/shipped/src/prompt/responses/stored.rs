@@ -66,6 +66,16 @@ impl<'de> StoredOptions<'de> {
             .then_some(object)
     }
 
+    /// The items of the request itself as they are stored.
+    pub(super) fn own_items(&self, own: Vec<OwnItem<'de>>) -> Vec<StoredItem> {
+        let seed = self
+            .request
+            .map_or("", |request| seed(&request.id, &request.seed));
+        let own = own.into_iter().enumerate();
+        own.map(|(index, item)| item.into_stored(seed, index))
+            .collect()
+    }
+
     /// The stored items that the request continues.
     pub(super) fn chain(&self) -> &'de [StoredItem] {
         self.object().map_or(&[], |object| &object.items)
@@ -259,6 +269,12 @@ impl<'de> SettledStorage<'de> {
 
     pub(super) fn is_in_background(&self) -> bool {
         self.background
+    }
+
+    /// Stores the response without the items before it, which its output replaces.
+    pub(super) fn detach(&mut self) {
+        self.has_base = false;
+        self.copied = &[];
     }
 
     /// The note for the reply. None if the response is not stored.

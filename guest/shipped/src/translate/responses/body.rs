@@ -1,6 +1,7 @@
 //! A response as one JSON body: the Response object at its end.
 
 use super::call::ResponseCall;
+use super::compaction;
 use super::item_id;
 use super::items::{push_message, push_reasoning, reasoning_length};
 use super::object::{COMPLETED, INCOMPLETE, ResponseStatus, ResponseTemplate};
@@ -22,6 +23,9 @@ pub(in crate::translate) fn body(
     calls: &[FunctionCall<'static>],
     end: &ReplyEnd<'_>,
 ) -> String {
+    if let Some(compaction) = &notes.compaction {
+        return compaction::body(heading, notes, compaction, answer, end);
+    }
     let status = ResponseStatus::ended(end);
     let ids: Vec<String> = answer
         .items

@@ -173,7 +173,7 @@ impl ResponseTemplate {
         out.push_str(r#","output":["#);
         output(out);
         out.push_str(r#"],"usage":"#);
-        out.push_str(&json::to_line(&status.usage.map(ResponseUsageObject::of)));
+        push_usage(out, status.usage);
         out.push_str(&self.after);
         if let Some(airlock) = status.airlock {
             out.push_str(r#","airlock":"#);
@@ -256,6 +256,11 @@ impl ResponseUsageObject {
             total_tokens: usage.input.saturating_add(usage.output),
         }
     }
+}
+
+/// Appends the usage, or null.
+pub(super) fn push_usage(out: &mut String, usage: Option<Usage>) {
+    out.push_str(&json::to_line(&usage.map(ResponseUsageObject::of)));
 }
 
 fn push_member(out: &mut String, name: &str, value: &str) {

@@ -31,7 +31,7 @@ mod items;
 pub(in crate::translate) struct ResponsesStream {
     template: ResponseTemplate,
     notes: ResponsesNotes,
-    seed: String,
+    pub(super) seed: String,
     /// Whether the first events have been sent.
     started: bool,
     answer: CollectedAnswer,
@@ -77,7 +77,7 @@ impl ResponsesStream {
         }
     }
 
-    fn start(&mut self, frames: &mut Vec<Frame>) {
+    pub(super) fn start(&mut self, frames: &mut Vec<Frame>) {
         if !self.started {
             self.started = true;
             let status = ResponseStatus::in_progress();
@@ -90,6 +90,21 @@ impl ResponsesStream {
             }
             frames.push(self.response("response.in_progress", &status, 0, |_| {}));
         }
+    }
+
+    /// Ends a response that has succeeded, with the output that `output` appends: about `output_length` bytes.
+    pub(super) fn end(
+        &mut self,
+        status: &ResponseStatus<'_>,
+        frames: &mut Vec<Frame>,
+        output_length: usize,
+        output: impl FnOnce(&Self, &mut String),
+    ) {
+        let kind = ["response.", status.status].concat();
+        let frame = self.response(&kind, status, output_length, |out| output(self, out));
+        self.object = stored::succeeded(&self.notes, stored::response_of(&frame));
+        frames.push(frame);
+        frames.push(events::done());
     }
 
     /// An event with the Response object, whose output `output` appends: about `output_length` bytes.
@@ -252,21 +267,17 @@ impl StreamWriter for ResponsesStream {
             COMPLETED
         };
         self.end_message(item_status, frames);
-        let kind = ["response.", status.status].concat();
         let length = output_length(&self.answer, &self.calls, self.notes.encrypted_reasoning);
-        let frame = self.response(&kind, &status, length, |out| {
+        self.end(&status, frames, length, |stream, out| {
             push_output(
                 out,
-                &self.answer,
-                &self.ids,
-                &self.calls,
-                self.notes.encrypted_reasoning,
+                &stream.answer,
+                &stream.ids,
+                &stream.calls,
+                stream.notes.encrypted_reasoning,
                 incomplete,
             );
         });
-        self.object = stored::succeeded(&self.notes, stored::response_of(&frame));
-        frames.push(frame);
-        frames.push(events::done());
     }
 
     fn fail(&mut self, problem: &Problem, frames: &mut Vec<Frame>) {

@@ -63,11 +63,6 @@ fn what_is_not_supported() {
             "`mcp`",
         ),
         (
-            r#""input":[{"role":"user","content":"x"},{"type":"compaction_trigger"}]"#,
-            "input[1].type",
-            "leave the item out",
-        ),
-        (
             r#""input":[{"type":"computer_call_output","call_id":"c","output":{}}]"#,
             "input[0].type",
             "leave the item out",
