@@ -233,9 +233,15 @@ def stored(options):
         (ConversationItem, ask("GET", f"{path}/items/{items[0]['id']}")),
         (Conversation, ask("DELETE", f"{path}/items/{items[0]['id']}")),
         (ConversationDeletedResource, ask("DELETE", path)),
-        (CompactedResponse, ask("POST", "/responses/compact", {"model": "gpt-5.5", "input": "hello"})),
     ]:
         check(kind, value)
+    compacted = ask("POST", "/responses/compact", {"model": "gpt-5.5", "input": "hello"})
+    # The API returns the user's messages, which the package's type of this output lacks.
+    kept, compacted["output"] = compacted["output"][:-1], compacted["output"][-1:]
+    check(CompactedResponse, compacted)
+    assert [item["role"] for item in kept] == ["user"], kept
+    for item in kept:
+        check(ConversationItem, item)
 
 
 def messages():
