@@ -27,7 +27,7 @@ async fn create(gateway: &Gateway, request: Value) -> Result<Value> {
 
 /// A request without a body.
 async fn request(gateway: &Gateway, method: Method, path: &str) -> Result<Reply> {
-    airlock_tests::send(gateway.client().request(method, path)).await
+    airlock_tests::client::send(gateway.client().request(method, path)).await
 }
 
 async fn get(gateway: &Gateway, path: &str) -> Result<Reply> {
@@ -78,6 +78,6 @@ fn message(role: &str, text: &str) -> (String, String) {
 
 /// The envelope of what is not found, whichever way it came to be so.
 fn not_found(reply: &Reply, what: &str) {
-    assert_eq!(reply.status, 404, "{what}: {}", reply.body);
+    assert_eq!(reply.status.as_u16(), 404, "{what}: {}", reply.body);
     assert_eq!(reply.error("type"), &json!("invalid_request_error"));
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use crate::config::Config;
 use crate::preflight;
@@ -138,13 +138,8 @@ impl Gateway {
     /// an error, and then ends Codex.
     pub async fn drain(&self) {
         // A sign-in may take minutes, so it is stopped at once.
-        let background = timeout(self.drain, self.objects.background_ended());
-        let (drained, ended, ()) = tokio::join!(
-            self.server.drain(self.drain),
-            background,
-            self.account.stop()
-        );
-        if !drained || ended.is_err() {
+        let (drained, ()) = tokio::join!(self.drained(), self.account.stop());
+        if !drained {
             tracing::warn!("replies that had not ended in time are ended with an error");
             self.abort().await;
         }
@@ -154,6 +149,18 @@ impl Gateway {
         {
             tracing::warn!(%error, "cannot close the store");
         }
+    }
+
+    /// Waits at most `limits.drain` for the running responses. True: all have ended.
+    async fn drained(&self) -> bool {
+        let until = Instant::now() + self.drain;
+        if !self.server.drain(self.drain).await {
+            return false;
+        }
+        // The last requests may have begun some.
+        timeout_at(until, self.objects.background_ended())
+            .await
+            .is_ok()
     }
 
     /// Ends all running responses now: a stream by an error frame, another request by a 503, both with the code

@@ -18,7 +18,7 @@ use airlock_types::wit;
 
 /// The members of a body that contain a conversation, in the dialects of OpenAI and Anthropic. A data URL elsewhere, in a
 /// schema or in metadata, is plain text of the client.
-const ROOTS: [&str; 2] = ["messages", "input"];
+const ROOTS: [&str; 3] = ["messages", "input", "items"];
 
 /// The member of a conversation's items that holds the client's own data: the arguments of a call in Anthropic's Messages.
 const DATA: &str = "input";
@@ -41,12 +41,15 @@ const SCHEME: &str = "data:";
 /// How a policy names an attachment, before its number.
 const LIFTED_SCHEME: &str = "attachment:";
 
-/// The strings that are restored.
-const RESTORED: [StringPattern<'_>; 3] = [
-    restored("url"),
-    restored("image_url"),
-    restored("file_data"),
-];
+/// The strings that are restored: the images of the Responses API, whose items are stored.
+const RESTORED: [StringPattern<'_>; 1] = [StringPattern {
+    key: "image_url",
+    parent: None,
+    prefix: LIFTED_SCHEME,
+}];
+
+/// How many times all attachments may be restored in one request. Its own items and their copy in a WebSocket need two.
+const RESTORES: usize = 4;
 
 /// The most attachments of a request.
 const ATTACHMENTS: usize = 256;
@@ -62,17 +65,13 @@ const fn url_of(key: &str) -> StringPattern<'_> {
     }
 }
 
-const fn restored(key: &str) -> StringPattern<'_> {
-    StringPattern {
-        key,
-        parent: None,
-        prefix: LIFTED_SCHEME,
-    }
-}
-
 /// The attachments of one body. The policy receives their descriptions, while the host stores them.
 #[derive(Default)]
-pub struct Attachments(Vec<Attachment>);
+pub struct Attachments {
+    list: Vec<Attachment>,
+    /// Bytes that were restored.
+    restored: usize,
+}
 
 struct Attachment {
     /// The data URL, shared with the thread that decodes it.
@@ -115,7 +114,8 @@ impl Attachments {
             lifted.push(attachment);
         }
         rest.push_str(&body[done..]);
-        (rest, Self(lifted))
+        let list = lifted;
+        (rest, Self { list, restored: 0 })
     }
 
     /// Lifts further attachments out of an item of a conversation, JSON that stood in the body of an earlier request, as
@@ -125,12 +125,12 @@ impl Attachments {
             return item;
         }
         self.replace(&item, &LIFTED, |lifted, string, own_path| {
-            if lifted.0.len() >= ATTACHMENTS {
+            if lifted.list.len() >= ATTACHMENTS {
                 return None;
             }
-            let number = lifted.0.len();
+            let number = lifted.list.len();
             lifted
-                .0
+                .list
                 .push(Attachment::parse(string, format!("{path}{own_path}"))?);
             Some(format!("\"attachment:{number}\""))
         })
@@ -138,20 +138,38 @@ impl Attachments {
     }
 
     /// Puts the data URLs of attachments back into JSON that a policy has made of lifted text, in place of each
-    /// `attachment:N` that is the value of `url`, `image_url` or `file_data`.
-    pub fn restore(&mut self, text: String) -> String {
-        if self.0.is_empty()
+    /// `attachment:N` that is the value of `image_url`.
+    ///
+    /// # Errors
+    /// The text refers to attachments again and again, so that it would grow without bound.
+    pub fn restore(&mut self, text: String) -> Result<String, Failure> {
+        if self.list.is_empty()
             || memchr::memmem::find(text.as_bytes(), LIFTED_SCHEME.as_bytes()).is_none()
         {
-            return text;
+            return Ok(text);
         }
-        self.replace(&text, &RESTORED, |lifted, string, _| {
+        let most = self.bytes().saturating_mul(RESTORES);
+        let restored = self.replace(&text, &RESTORED, |lifted, string, _| {
             let text: String = serde_json::from_str(string).ok()?;
             let number = text.strip_prefix(LIFTED_SCHEME)?.parse().ok()?;
-            // A data URL has no character that JSON escapes.
-            lifted.url(number).map(|url| format!("\"{url}\""))
-        })
-        .unwrap_or(text)
+            let bytes = lifted.url(number)?.len();
+            lifted.restored = lifted.restored.saturating_add(bytes);
+            if lifted.restored > most {
+                return None;
+            }
+            serde_json::to_string(lifted.url(number)?).ok()
+        });
+        if self.restored > most {
+            let message =
+                "The items refer to images again and again. Send each image where it is shown.";
+            let code = "too_many_attachments";
+            return Err(Failure::new(
+                wit::ProblemKind::InvalidRequest,
+                code,
+                message,
+            ));
+        }
+        Ok(restored.unwrap_or(text))
     }
 
     /// Replaces the strings of these patterns in the JSON of an item, each by what `with` returns for the string and its path
@@ -185,7 +203,7 @@ impl Attachments {
 
     /// The descriptions of all attachments, for the policy.
     pub fn descriptions(&self) -> Vec<wit::Attachment> {
-        let descriptions = self.0.iter().map(|attachment| wit::Attachment {
+        let descriptions = self.list.iter().map(|attachment| wit::Attachment {
             media_type: attachment.media_type.clone(),
             size: attachment.size,
             digest: attachment.digest.clone(),
@@ -201,7 +219,10 @@ impl Attachments {
 
     /// The bytes of all attachments, as data URLs.
     pub fn bytes(&self) -> usize {
-        self.0.iter().map(|attachment| attachment.url.len()).sum()
+        self.list
+            .iter()
+            .map(|attachment| attachment.url.len())
+            .sum()
     }
 
     /// The path of an attachment in the body, such as `messages[0].content[1].image_url.url`. None: there is no such
@@ -225,10 +246,22 @@ impl Attachments {
         }
     }
 
+    /// Refuses the first attachment that models cannot see whole, as [`Attachments::expect_image`] does.
+    ///
+    /// # Errors
+    /// As of [`Attachments::expect_image`].
+    pub fn expect_images(&self) -> Result<(), Failure> {
+        let faults = self.list.iter().filter_map(|attachment| {
+            let fault = attachment.fault.as_ref()?;
+            Some(fault.at(&attachment.path))
+        });
+        faults.into_iter().next().map_or(Ok(()), Err)
+    }
+
     /// The images, which must be decoded to check whether models can see them. Marks all other attachments as no image.
     pub fn images(&mut self) -> Vec<Image> {
         let mut images = Vec::new();
-        for (number, attachment) in self.0.iter_mut().enumerate() {
+        for (number, attachment) in self.list.iter_mut().enumerate() {
             if attachment.is_image() {
                 images.push(Image {
                     number,
@@ -244,13 +277,13 @@ impl Attachments {
 
     /// Records the result of an image's check.
     pub fn record_check(&mut self, checked: &ImageCheck) {
-        if let Some(attachment) = self.0.get_mut(checked.number) {
+        if let Some(attachment) = self.list.get_mut(checked.number) {
             attachment.fault = checked.fault;
         }
     }
 
     fn get(&self, number: u32) -> Option<&Attachment> {
-        self.0.get(usize::try_from(number).ok()?)
+        self.list.get(usize::try_from(number).ok()?)
     }
 }
 
@@ -290,7 +323,7 @@ impl fmt::Debug for Attachments {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list()
             .entries(
-                self.0
+                self.list
                     .iter()
                     .map(|attachment| (&attachment.media_type, attachment.size)),
             )

@@ -269,14 +269,19 @@ fn an_item_that_is_stored_has_its_image_again_and_lends_it_to_the_next_request()
     let body = format!(r#"{{"input":[{}]}}"#, item(url));
     let (lifted, mut attachments) = Attachments::lift(body.clone());
     assert_eq!(lifted, format!(r#"{{"input":[{}]}}"#, item("attachment:0")));
-    assert_eq!(attachments.restore(item("attachment:0")), item(url));
+    assert_eq!(
+        attachments.restore(item("attachment:0")).unwrap(),
+        item(url)
+    );
     // Not of this request.
     assert_eq!(
-        attachments.restore(item("attachment:1")),
+        attachments.restore(item("attachment:1")).unwrap(),
         item("attachment:1")
     );
     assert_eq!(
-        attachments.restore("no JSON attachment:0".to_owned()),
+        attachments
+            .restore("no JSON attachment:0".to_owned())
+            .unwrap(),
         "no JSON attachment:0"
     );
 
@@ -296,4 +301,18 @@ fn an_item_that_is_stored_has_its_image_again_and_lends_it_to_the_next_request()
         attachments.lift_item(item(url), "loaded.items[0]");
     }
     assert_eq!(attachments.descriptions().len(), 256);
+}
+
+#[test]
+fn references_without_end_are_refused() {
+    let url = "data:image/png;base64,iVBORw0KGgoAAAAA";
+    let (_, mut attachments) = Attachments::lift(format!(
+        r#"{{"input":[{{"content":[{{"image_url":"{url}"}}]}}]}}"#
+    ));
+    let references = vec![r#"{"image_url":"attachment:0"}"#; 5].join(",");
+    let refused = attachments.restore(format!("[{references}]")).unwrap_err();
+    assert_eq!(
+        refused.problem.code.as_deref(),
+        Some("too_many_attachments")
+    );
 }

@@ -14,6 +14,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::fault::Fault;
+use super::policy_call::loaded_bytes;
 use airlock_types::wit::Request;
 
 /// The length of a time slice.
@@ -55,7 +56,8 @@ pub(super) struct Suspect {
 
 impl Suspect {
     fn bytes(&self) -> usize {
-        self.request.as_ref().map_or(0, |it| it.body.len())
+        let bytes = |request: &Request| request.body.len() + loaded_bytes(request.loaded.as_ref());
+        self.request.as_ref().map_or(0, bytes)
     }
 }
 
@@ -209,7 +211,7 @@ impl Health {
 impl HealthRecord {
     /// Whether there is room for another suspect. Suspects of one client leave room for others' if clients have keys.
     fn has_room(&self, client: Client, request: Option<&Request>) -> bool {
-        let bytes = request.map_or(0, |it| it.body.len());
+        let bytes = request.map_or(0, |it| it.body.len() + loaded_bytes(it.loaded.as_ref()));
         let (mut all, mut own) = ((0, bytes), (0, bytes));
         for suspect in &self.suspects {
             if suspect.request.is_some() != request.is_some() {

@@ -148,14 +148,23 @@ impl CallResult {
         let frames: usize = self.frames().iter().map(|frame| frame.data.len()).sum();
         frames
             + match self {
-                Self::Plan(plan) => plan.history.iter().map(String::len).sum(),
+                Self::Plan(plan) => {
+                    let history: usize = plan.history.iter().map(String::len).sum();
+                    let object = plan.object.as_ref();
+                    history
+                        + object.map_or(0, |object| object.head.len() + item_bytes(&object.items))
+                }
                 Self::Action(action) => match action.as_ref() {
                     Action::Respond(response) => {
                         response.body.len() + change_bytes(&response.changes)
                     }
                     _ => 64,
                 },
-                Self::Closing(closing) => closing.body.as_ref().map_or(0, String::len),
+                Self::Closing(closing) => {
+                    let object = closing.object.as_ref();
+                    closing.body.as_ref().map_or(0, String::len)
+                        + object.map_or(0, |end| end.head.len() + item_bytes(&end.items))
+                }
                 Self::Refused(_)
                 | Self::Admission(_)
                 | Self::Ready

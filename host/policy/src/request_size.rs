@@ -92,9 +92,10 @@ fn refused(message: String) -> Failure {
     Failure::new(ProblemKind::InvalidRequest, TOO_LARGE, message)
 }
 
-/// Whether the request's size explains a fault of rendering, so that it is not a fault of the policy.
-pub(super) fn is_cost_of(body: &str, fault: &Fault) -> bool {
-    is_large(body.len()) && matches!(fault, Fault::TimedOut | Fault::OutOfMemory)
+/// Whether the request's size, with what was loaded for it, explains a fault of rendering, so that it is not a fault of the
+/// policy.
+pub(super) fn is_cost_of(bytes: usize, fault: &Fault) -> bool {
+    is_large(bytes) && matches!(fault, Fault::TimedOut | Fault::OutOfMemory)
 }
 
 /// Whether a body of this many bytes is large.

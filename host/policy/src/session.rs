@@ -182,7 +182,10 @@ impl Session {
     fn failed_over(&self, request: &Request, fault: Fault) -> Failure {
         let health = self.release.health();
         self.release.meter().failed(fault.kind());
-        if request_size::is_cost_of(&request.body, &fault) {
+        if request_size::is_cost_of(
+            request.body.len() + loaded_bytes(request.loaded.as_ref()),
+            &fault,
+        ) {
             health.overtaxed(&fault);
             return request_size::exhausted(fault, self.release.allowance());
         }

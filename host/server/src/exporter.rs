@@ -26,6 +26,8 @@ pub(crate) struct Scrape {
     pub(crate) store: Option<StoreUsage>,
     /// Responses that run in the background.
     pub(crate) background_responses: u64,
+    /// Responses whose end could not be stored.
+    pub(crate) store_failures: u64,
     /// Bytes of the events of background responses.
     pub(crate) log_bytes: u64,
     /// Lines of the log that were lost.
@@ -91,6 +93,8 @@ impl Collector for Scrape {
             help,
             self.background_responses,
         )?;
+        let help = "Responses that could not be stored at their end";
+        page.counters("airlock_store_failures", help, [([], self.store_failures)])?;
         let help = "Bytes of the events that are kept of background responses";
         page.gauge("airlock_frame_log_bytes", help, self.log_bytes)?;
         fleet::write(page, &self.fleet)?;

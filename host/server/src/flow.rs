@@ -110,9 +110,7 @@ impl Flow {
 
     /// Serves a request that the policy has planned.
     async fn start_planned(&self, mut planned: PlannedRequest) -> Result<FlowResponse, Failure> {
-        let lock = planned.plan.lock.take();
-        let lock = lock.map(|lock| self.objects.lock(&planned.objects.owner, lock));
-        let lock = lock.transpose()?;
+        let lock = planned.lock.take();
         let object = planned.plan.object.take();
         let key = object.as_ref().map(|object| object.key.clone());
         let base = std::mem::take(&mut planned.base);

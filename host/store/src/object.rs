@@ -117,6 +117,11 @@ pub enum ObjectChange {
         /// The items to append.
         items: Vec<StoredItem>,
     },
+    /// Makes a running object *lost*: its turn has ended without an end of the object. Then it expires as others do.
+    Abandon {
+        /// The object.
+        key: String,
+    },
     /// Appends items to an object.
     Append {
         /// The object.
@@ -147,6 +152,7 @@ impl ObjectChange {
             | Self::End { key, .. }
             | Self::Append { key, .. }
             | Self::RemoveItem { key, .. }
+            | Self::Abandon { key }
             | Self::Delete { key } => key,
         }
     }
@@ -159,6 +165,7 @@ impl ObjectChange {
             | Self::End { .. }
             | Self::Append { .. }
             | Self::RemoveItem { .. }
+            | Self::Abandon { .. }
             | Self::Delete { .. } => None,
         }
     }
@@ -171,7 +178,7 @@ impl ObjectChange {
             Self::ReplaceHead { head, .. } => bytes_of(head),
             Self::End { head, items, .. } => bytes_of(head) + sum(items),
             Self::Append { items, .. } => sum(items),
-            Self::RemoveItem { .. } | Self::Delete { .. } => 0,
+            Self::RemoveItem { .. } | Self::Abandon { .. } | Self::Delete { .. } => 0,
         }
     }
 }

@@ -78,7 +78,7 @@ async fn a_conversation_is_used_by_one_response_at_a_time() -> Result<()> {
         fake.expect("turn/start").await?;
         let reply = gateway.client().post(RESPONSES, next.to_string()).await?;
         assert_eq!(
-            (reply.status, reply.error("code")),
+            (reply.status.as_u16(), reply.error("code")),
             (400, &json!("conversation_locked"))
         );
         gate.open();

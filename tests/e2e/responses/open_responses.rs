@@ -305,7 +305,10 @@ async fn compaction() -> Result<()> {
         .client()
         .post(&path, json!({"input": conversation}).to_string())
         .await?;
-    assert_eq!((reply.status, reply.error("param")), (400, &json!("model")));
+    assert_eq!(
+        (reply.status.as_u16(), reply.error("param")),
+        (400, &json!("model"))
+    );
     // compact-response
     let reply = gateway
         .client()

@@ -83,7 +83,7 @@ async fn what_is_not_stored_is_not_found_and_all_of_it_alike() -> Result<()> {
             .client()
             .post(super::RESPONSES, next.to_string())
             .await?;
-        assert_eq!(reply.status, 400, "{}", reply.body);
+        assert_eq!(reply.status.as_u16(), 400, "{}", reply.body);
         assert_eq!(reply.error("code"), &json!("previous_response_not_found"));
         assert_eq!(reply.error("param"), &json!("previous_response_id"));
     }
@@ -116,7 +116,7 @@ async fn a_gateway_without_a_store_answers_that_nothing_is_stored() -> Result<()
         .post(super::RESPONSES, background.to_string())
         .await?;
     assert_eq!(
-        (reply.status, reply.error("param")),
+        (reply.status.as_u16(), reply.error("param")),
         (400, &json!("background"))
     );
     Ok(())

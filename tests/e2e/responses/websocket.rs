@@ -133,11 +133,14 @@ async fn a_response_continues_on_its_socket_alone_unless_it_is_stored() -> Resul
         404
     );
 
-    let stored = socket.respond(
-        json!({"model": "default", "input": "Three", "previous_response_id": second["id"]}),
-    );
-    // Its base is in no store, so it cannot be stored: it is kept with its socket, or refused.
-    let _ = stored.await;
+    // Its base is in no store, so it has a copy of its items.
+    let more = json!({"model": "default", "input": "Three", "previous_response_id": second["id"]});
+    let stored = socket.respond(more).await?;
+    let path = format!("/v1/responses/{}", super::id(&stored)?);
+    assert_eq!(super::body(&get(&gateway, &path).await?)?, stored);
+    let next = json!({"model": "default", "input": "And", "previous_response_id": stored["id"]});
+    create(&gateway, next).await?;
+    assert_eq!(history(&fake).len(), 6);
     let stored = socket
         .respond(json!({"model": "default", "input": "Four"}))
         .await?;
@@ -311,8 +314,40 @@ async fn a_request_without_an_upgrade_is_refused() -> Result<()> {
     let gateway = Gateway::over_fake(&fake).await?;
     let reply = request(&gateway, Method::GET, RESPONSES).await?;
     assert_eq!(
-        (reply.status, reply.error("code")),
+        (reply.status.as_u16(), reply.error("code")),
         (405, &json!("method_not_allowed"))
     );
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_closing_handshake_is_answered() -> Result<()> {
+    let fake = FakeCodex::start(Script::new())?;
+    let gateway = Gateway::over_fake(&fake).await?;
+    let mut socket = Socket::open(&gateway).await?;
+    soon("a message that is sent", socket.0.close(None)).await??;
+    // Without the answer, the client would report that the connection was reset.
+    while let Some(message) = soon("the end", socket.0.next()).await? {
+        message?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_message_far_above_the_limit_is_refused_with_its_code() -> Result<()> {
+    let fake = FakeCodex::start(Script::new())?;
+    let gateway = Gateway::with()
+        .settings("[limits]\nbody_bytes = \"64KiB\"")
+        .over_fake(&fake)
+        .await?;
+    let mut socket = Socket::open(&gateway).await?;
+    let large = Message::text("x".repeat(16 << 20));
+    let (mut sink, mut stream) = socket.0.split();
+    // The gateway refuses it by its head, while the client still writes.
+    let (_, refused) = tokio::join!(sink.send(large), stream.next());
+    let Some(Ok(Message::Close(Some(frame)))) = refused else {
+        bail!("{refused:?}");
+    };
+    assert_eq!(u16::from(frame.code), 1009);
     Ok(())
 }

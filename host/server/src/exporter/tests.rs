@@ -33,6 +33,7 @@ fn text(metrics: &Metrics) -> String {
             capacity: 1 << 20,
         }),
         background_responses: 1,
+        store_failures: 0,
         log_bytes: 640,
         lost_lines: 0,
     };

@@ -12,7 +12,7 @@ use super::{Flow, FlowResponse};
 use airlock_policy::{Client, Fault, Release};
 use airlock_store::{FrameLogWriter, LoggedFrame};
 use airlock_types::failure::Failure;
-use airlock_types::wit::{Context, Ending, Frame};
+use airlock_types::wit::{Context, Ending, Frame, ProblemKind};
 
 impl Flow {
     /// Creates the object of a planned request, and runs its turns in a task. The client receives `body`, or follows the log
@@ -31,7 +31,15 @@ impl Flow {
         let models = self
             .check(&planned.conversation, &planned.plan.briefs)
             .await?;
-        let response = BackgroundResponse::begin(&self.objects, &owner, key);
+        if planned.objects.connection.is_some() {
+            let message = "A response cannot run in the background of a WebSocket.";
+            return Err(Failure::new(
+                ProblemKind::Unsupported,
+                "not_supported",
+                message,
+            ));
+        }
+        let response = BackgroundResponse::begin(&self.objects, &owner, key)?;
         recorder.create().await?;
         let ignored_parameters = std::mem::take(&mut planned.plan.ignored);
         let log = planned.plan.streaming.then(|| {
@@ -84,8 +92,8 @@ impl Flow {
             }),
         };
         let ended = match begun {
-            Ok((pump, _)) => drive(pump.with_recorder(recorder), log, &response).await,
-            Err(ending) => fail(&release, client, &context, &ending, recorder, log).await,
+            Ok((pump, _)) => drive_to_log(pump.with_recorder(recorder), log, &response).await,
+            Err(ending) => end_unstarted(&release, client, &context, &ending, recorder, log).await,
         };
         if let Err(fault) = ended {
             // Without a task the object is reported as lost, and without an end the log is dropped.
@@ -95,7 +103,7 @@ impl Flow {
 }
 
 /// Drives the pump of a background response to its end.
-async fn drive(
+async fn drive_to_log(
     mut pump: Pump,
     mut log: Option<ResponseLog>,
     response: &BackgroundResponse,
@@ -105,39 +113,40 @@ async fn drive(
     let mut is_cancelled = false;
     loop {
         pump.decide().await;
-        if pump.has_pieces() {
-            match pump.next().await {
-                Some(StreamPiece::Frames(frames)) => append(&mut log, &frames),
-                Some(StreamPiece::Last(frames, failure)) => {
-                    if let Some(failure) = failure {
-                        tracing::warn!(cause = ?failure.cause, "failed: {failure}");
-                    }
-                    append(&mut log, &frames);
-                    return end(log);
+        match pump.next_ready().await {
+            Some(StreamPiece::Frames(frames)) => append(&mut log, &frames),
+            Some(StreamPiece::Last(frames, failure)) => {
+                if let Some(failure) = failure {
+                    tracing::warn!(cause = ?failure.cause, "failed: {failure}");
                 }
-                Some(StreamPiece::Heartbeat) => {}
-                Some(StreamPiece::Broken(fault, _)) => {
-                    tracing::error!(cause = ?fault.cause, "failed: {fault}");
-                    return Ok(());
+                append(&mut log, &frames);
+                end(log);
+                return Ok(());
+            }
+            Some(StreamPiece::Heartbeat) => {}
+            Some(StreamPiece::Broken(fault, _)) => {
+                tracing::error!(cause = ?fault.cause, "failed: {fault}");
+                return Ok(());
+            }
+            None if pump.is_done() => {
+                end(log);
+                return Ok(());
+            }
+            None => tokio::select! {
+                biased;
+                () = response.cancelled(), if !is_cancelled => {
+                    is_cancelled = true;
+                    pump.interrupt();
                 }
-                None => return end(log),
-            }
-            continue;
-        }
-        tokio::select! {
-            biased;
-            () = response.cancelled(), if !is_cancelled => {
-                is_cancelled = true;
-                pump.interrupt();
-            }
-            // Followers receive heartbeats of their own.
-            _ = pump.wait() => {}
+                // Followers receive heartbeats of their own.
+                _ = pump.wait() => {}
+            },
         }
     }
 }
 
 /// Ends a response whose turns have not begun, with a reply of its own.
-async fn fail(
+async fn end_unstarted(
     release: &Release,
     client: Client,
     context: &Context,
@@ -152,7 +161,8 @@ async fn fail(
     let mut sequence = super::pump::SequenceNumbers::default();
     sequence.insert(&mut closing.frames);
     append(&mut log, &closing.frames);
-    end(log)
+    end(log);
+    Ok(())
 }
 
 fn append(log: &mut Option<ResponseLog>, frames: &[Frame]) {
@@ -162,11 +172,10 @@ fn append(log: &mut Option<ResponseLog>, frames: &[Frame]) {
     }
 }
 
-fn end(log: Option<ResponseLog>) -> Result<(), Fault> {
+fn end(log: Option<ResponseLog>) {
     if let Some(log) = log {
         log.writer.end();
     }
-    Ok(())
 }
 
 /// The frame log of a response, which has the numbers of its frames.

@@ -8,6 +8,7 @@ mod recorder; // the object of one response
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
@@ -44,6 +45,8 @@ struct ObjectsInner {
     background: BackgroundResponses,
     /// The objects that one response uses alone.
     locked: Mutex<HashSet<ObjectName>>,
+    /// Responses whose end could not be stored.
+    failures: AtomicU64,
 }
 
 /// An owner, and the key of one of its objects.
@@ -69,12 +72,22 @@ impl Objects {
             logs: FrameLogs::new(logs),
             background: BackgroundResponses::default(),
             locked: Mutex::default(),
+            failures: AtomicU64::new(0),
         }))
     }
 
     /// Measures the store. None: there is none, or it does not answer.
     pub async fn usage(&self) -> Option<StoreUsage> {
         self.0.store.as_ref()?.usage().await.ok()
+    }
+
+    /// How many responses could not be stored at their end.
+    pub fn failures(&self) -> u64 {
+        self.0.failures.load(Ordering::Relaxed)
+    }
+
+    fn count_failure(&self) {
+        self.0.failures.fetch_add(1, Ordering::Relaxed);
     }
 
     /// The bytes of all frame logs.
@@ -120,17 +133,18 @@ impl Objects {
         let mut objects: Vec<_> = of_connection
             .flat_map(|connection| keys.objects.iter().filter_map(|key| connection.load(key)))
             .collect();
-        let of_connection = client.connection.iter();
-        let mut items: Vec<_> = of_connection
-            .flat_map(|connection| keys.items.iter().filter_map(|id| connection.load_item(id)))
-            .collect();
+        let mut items = match &client.connection {
+            Some(connection) => connection.load_items(&keys.items),
+            None => Vec::new(),
+        };
         if let Some(store) = &self.0.store {
             let is_missing = |key: &&String| !objects.iter().any(|object| object.key == **key);
             let missing: Vec<_> = keys.objects.iter().filter(is_missing).cloned().collect();
             if !missing.is_empty() {
-                let loaded = store.load(&client.owner, missing).await.map_err(failure)?;
-                let loaded = loaded.into_iter();
-                objects.extend(loaded.map(|object| self.loaded(&client.owner, object)));
+                let loaded = self
+                    .load_stored(store.as_ref(), &client.owner, missing)
+                    .await;
+                objects.extend(loaded.map_err(failure)?);
             }
             let is_missing = |id: &&String| !items.iter().any(|item| item.id == **id);
             let missing: Vec<_> = keys.items.iter().filter(is_missing).cloned().collect();
@@ -145,6 +159,28 @@ impl Objects {
         let position = |id: &str| keys.items.iter().position(|it| it == id);
         items.sort_by_key(|item| position(&item.id));
         Ok(Loaded { objects, items })
+    }
+
+    /// Loads objects of the store.
+    async fn load_stored(
+        &self,
+        store: &dyn Store,
+        owner: &Owner,
+        keys: Vec<String>,
+    ) -> Result<Vec<wit::StoredObject>, StoreError> {
+        let mut objects = Vec::new();
+        for object in store.load(owner, keys).await? {
+            let is_running = object.status == airlock_store::ObjectStatus::Running;
+            let name = (owner.clone(), object.key.clone());
+            if !is_running || self.0.background.contains(&name) {
+                objects.push(self.loaded(owner, object));
+                continue;
+            }
+            // It may have ended since it was read. If it has not, it is lost.
+            let again = store.load(owner, vec![object.key]).await?;
+            objects.extend(again.into_iter().map(|object| self.loaded(owner, object)));
+        }
+        Ok(objects)
     }
 
     /// A stored object for a policy. A running one without a task of this process is lost: its policy failed.
@@ -165,30 +201,37 @@ impl Objects {
         changes: Vec<ObjectChange>,
     ) -> Result<(), Failure> {
         let mut stored = Vec::new();
+        let mut kept = Vec::new();
+        let mut deleted = Vec::new();
         for change in changes {
             match change {
                 ObjectChange::Put(object) if object.place == ObjectPlace::Connection => {
-                    if let Some(connection) = &client.connection {
-                        connection.put(object, Vec::new());
-                    }
+                    kept.push(object);
                 }
                 ObjectChange::Delete(key) => {
                     self.stop(&client.owner, &key).await;
-                    self.0.logs.remove(&client.owner, &key);
+                    deleted.push(key.clone());
                     stored.push(airlock_store::ObjectChange::Delete { key });
                 }
                 change => stored.push(convert::change(change)),
             }
         }
         match &self.0.store {
-            _ if stored.is_empty() => Ok(()),
-            Some(store) => store.write(&client.owner, stored).await.map_err(failure),
-            None => Err(Failure::new(
-                ProblemKind::Unsupported,
-                "store_off",
-                "This gateway stores nothing (store.mode is off).",
-            )),
+            _ if stored.is_empty() => {}
+            Some(store) => store.write(&client.owner, stored).await.map_err(failure)?,
+            None => {
+                let message = "This gateway stores nothing (store.mode is off).";
+                return Err(Failure::new(ProblemKind::Unsupported, "store_off", message));
+            }
         }
+        for key in deleted {
+            self.0.logs.remove(&client.owner, &key);
+        }
+        if let Some(connection) = &client.connection {
+            kept.into_iter()
+                .for_each(|object| connection.put(object, Vec::new()));
+        }
+        Ok(())
     }
 
     /// Interrupts the turn of a background response, and waits until its end is stored. Returns at once if there is none.

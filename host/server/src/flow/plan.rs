@@ -8,7 +8,8 @@ use tokio_util::sync::CancellationToken;
 use tracing::Span;
 
 use super::large_body::BodyPermits;
-use super::objects::{ObjectClient, Objects};
+use super::objects::{LockGuard, ObjectClient, Objects};
+use super::pump::SequenceNumbers;
 use super::run::FlowBody;
 use super::{Caller, Flow};
 use airlock_attachments::Attachments;
@@ -20,7 +21,8 @@ use airlock_policy::{Chosen, Client, Fault, Session};
 use airlock_types::failure::Failure;
 use airlock_types::offload::{LARGE, offload};
 use airlock_types::wit::{
-    Action, Loaded, ObjectChange, ObjectKeys, Plan, ProblemKind, Request, StoredItem, Transport,
+    Action, Loaded, ObjectChange, ObjectKeys, ObjectLock, ObjectPlace, Plan, ProblemKind, Request,
+    StoredItem, Transport,
 };
 
 /// How many times a policy may load for one request.
@@ -76,6 +78,8 @@ pub(super) struct PlannedRequest {
     pub(super) conversation: Conversation,
     /// The items of the objects that the plan's object continues.
     pub(super) base: Vec<StoredItem>,
+    /// The lock of an object that the response uses alone.
+    pub(super) lock: Option<LockGuard>,
     pub(super) objects: ObjectClient,
     pub(super) client: Client,
     pub(super) metrics: RequestMetrics,
@@ -209,14 +213,19 @@ impl Rendering {
         let mut plan = match self.action().await? {
             Action::Run(plan) => plan,
             Action::Respond(mut response) => {
+                if !response.changes.is_empty() {
+                    self.attachments.expect_images()?;
+                }
                 for items in response.changes.iter_mut().filter_map(changed_items) {
-                    restore(items, &mut self.attachments);
+                    restore(items, &mut self.attachments)?;
                 }
                 let changes = self.stored.change(&self.objects, response.changes);
                 changes.await?;
-                let body = match response.frames.is_empty() {
-                    true => FlowBody::Json(self.attachments.restore(response.body)),
-                    false => FlowBody::Frames(response.frames),
+                let body = if response.frames.is_empty() {
+                    FlowBody::Json(self.attachments.restore(response.body)?)
+                } else {
+                    SequenceNumbers::default().insert(&mut response.frames);
+                    FlowBody::Frames(response.frames)
                 };
                 return Ok(RenderedRequest::Answered(body));
             }
@@ -229,14 +238,19 @@ impl Rendering {
         };
         // The plan has its text now.
         drop(take(&mut self.request.body));
-        let base = plan.object.as_ref().and_then(|object| object.base.clone());
-        let base = base.and_then(|base| take_items(self.request.loaded.take(), &base));
-        let mut base = base.unwrap_or_default();
-        restore(&mut base, &mut self.attachments);
+        let lock = self.lock(plan.lock.take()).await?;
+        let loaded = self.request.loaded.take();
+        let mut base = Vec::new();
         if let Some(object) = &mut plan.object {
-            restore(&mut object.items, &mut self.attachments);
+            restore(&mut object.items, &mut self.attachments)?;
+            // An object of the store continues its base there.
+            if object.place == ObjectPlace::Connection
+                && let Some(key) = &object.base
+            {
+                base = take_items(loaded, key).unwrap_or_default();
+                restore(&mut base, &mut self.attachments)?;
+            }
         }
-        self.request.loaded = None;
         // A policy's memory grows, and does not shrink until the session ends.
         let grown = self.session.memory_bytes().saturating_sub(before);
         let mut memory = self.permits.memory;
@@ -260,10 +274,39 @@ impl Rendering {
             plan,
             conversation: conversation.with_memory(memory),
             base,
+            lock,
             objects: self.objects,
             client: self.client,
             metrics: self.metrics,
         })))
+    }
+
+    /// Locks an object that the response uses alone.
+    ///
+    /// # Errors
+    /// Another response has it, or has changed it since it was loaded.
+    async fn lock(&mut self, lock: Option<ObjectLock>) -> Result<Option<LockGuard>, Failure> {
+        let Some(lock) = lock else {
+            return Ok(None);
+        };
+        let busy = lock.busy.clone();
+        let keys = ObjectKeys {
+            objects: vec![lock.key.clone()],
+            items: Vec::new(),
+        };
+        let guard = self.stored.lock(&self.objects.owner, lock)?;
+        let now = self.stored.load(&self.objects, &keys).await?;
+        let count = |loaded: &Loaded| {
+            let mut objects = loaded.objects.iter();
+            let object = objects.find(|object| keys.objects.contains(&object.key));
+            object.map(|object| object.items.len())
+        };
+        let is_same = self.request.loaded.as_ref().map(count) == Some(count(&now));
+        if is_same {
+            Ok(Some(guard))
+        } else {
+            Err(busy.into())
+        }
     }
 
     /// The policy's action for the request, once all is loaded that it needs.
@@ -308,10 +351,11 @@ fn lift_loaded(loaded: &mut Loaded, attachments: &mut Attachments) {
 }
 
 /// Puts the data URLs of attachments into items that are to be stored.
-fn restore(items: &mut [StoredItem], attachments: &mut Attachments) {
+fn restore(items: &mut [StoredItem], attachments: &mut Attachments) -> Result<(), Failure> {
     for item in items {
-        item.text = attachments.restore(take(&mut item.text));
+        item.text = attachments.restore(take(&mut item.text))?;
     }
+    Ok(())
 }
 
 /// The items that a change stores.

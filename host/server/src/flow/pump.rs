@@ -169,23 +169,36 @@ impl Pump {
 
     /// The next piece of the stream, or None at its end. Not cancel safe: the body polls one future to completion.
     pub(super) async fn next(&mut self) -> Option<StreamPiece> {
-        let piece = loop {
+        loop {
             if self.done {
                 return None;
             }
+            if let Some(piece) = self.next_ready().await {
+                return Some(piece);
+            }
+            if self.wait().await {
+                let piece = match self.keep_alive().await {
+                    Ok(frames) if frames.is_empty() => StreamPiece::Heartbeat,
+                    Ok(frames) => StreamPiece::Frames(frames),
+                    Err(fault) => self.broken(fault),
+                };
+                self.last_sent = Instant::now();
+                return Some(piece);
+            }
+        }
+    }
+
+    /// The next piece of the stream, as far as there is one without waiting for the turns. Not cancel safe.
+    pub(super) async fn next_ready(&mut self) -> Option<StreamPiece> {
+        let piece = loop {
             let step = if !self.early_frames.is_empty() {
                 Ok(PumpStep::Frames(std::mem::take(&mut self.early_frames)))
             } else if let Some(closing) = self.early_closing.take() {
                 Ok(PumpStep::Closed(closing))
-            } else if self.can_step() {
+            } else if !self.done && self.can_step() {
                 self.step().await
-            } else if self.wait().await {
-                match self.keep_alive().await {
-                    Ok(frames) if frames.is_empty() => break StreamPiece::Heartbeat,
-                    frames => frames.map(PumpStep::Frames),
-                }
             } else {
-                continue;
+                return None;
             };
             match step {
                 Ok(PumpStep::Frames(frames)) if frames.is_empty() => {}
@@ -195,15 +208,18 @@ impl Pump {
                     let failure = closing.body.err().map(|problem| self.failure(problem));
                     break StreamPiece::Last(closing.frames, failure);
                 }
-                Err(fault) => {
-                    self.done = true;
-                    self.stop();
-                    break StreamPiece::Broken(fault.into(), self.sequence.next());
-                }
+                Err(fault) => break self.broken(fault),
             }
         };
         self.last_sent = Instant::now();
         Some(piece)
+    }
+
+    /// Ends the stream, whose policy has failed.
+    fn broken(&mut self, fault: Fault) -> StreamPiece {
+        self.done = true;
+        self.stop();
+        StreamPiece::Broken(fault.into(), self.sequence.next())
     }
 
     /// Whether a step can be taken without waiting for the turns.

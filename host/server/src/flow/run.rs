@@ -1,6 +1,7 @@
 //! From a planned request to a response: admission, the request's turns, and the pump over them.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::Flow;
 use super::fan_out::{FanOut, TurnStarter};
@@ -30,6 +31,7 @@ pub(super) struct AdmittedRequest {
     /// One for each brief.
     permits: Vec<Permit>,
     streaming: bool,
+    on_websocket: bool,
     /// Whether the answer's turn reports raw items.
     raw_items: bool,
     /// The parked turn that the request continues, and the results of its tools.
@@ -119,6 +121,7 @@ impl Flow {
             models,
             permits,
             streaming: plan.streaming,
+            on_websocket: planned.objects.connection.is_some(),
             raw_items: plan.raw_items,
             resume: plan.resume,
             ignored_parameters: plan.ignored,
@@ -147,14 +150,17 @@ impl Flow {
         let streaming = admitted.streaming;
         let ignored_parameters = std::mem::take(&mut admitted.ignored_parameters);
         let fans_out = admitted.briefs.len() > 1;
+        // A WebSocket has no status to wait for.
+        let wait = match admitted.on_websocket {
+            true => Duration::ZERO,
+            false => self.limits.first_event_wait,
+        };
         let (mut pump, continuation) = self.begin(admitted).await?;
         if let Some(recorder) = recorder {
             pump = pump.with_recorder(recorder);
         }
         let body = if streaming {
-            let pump = pump
-                .until_first_output(self.limits.first_event_wait)
-                .await?;
+            let pump = pump.until_first_output(wait).await?;
             FlowBody::Stream(if fans_out {
                 ResponseStream::driven(pump, &self.tasks)
             } else {

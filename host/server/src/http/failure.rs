@@ -155,6 +155,11 @@ impl HttpError {
         Failure::new(ProblemKind::Internal, "internal_error", message).into()
     }
 
+    /// The status.
+    pub(super) fn status(&self) -> StatusCode {
+        self.status
+    }
+
     /// The error as a message of a WebSocket, and a line in the log.
     pub(super) fn into_websocket_error(self) -> String {
         log(&self.failure);

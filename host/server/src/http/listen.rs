@@ -138,6 +138,7 @@ async fn accept(
 /// clone.
 #[derive(Clone)]
 pub(super) struct UpgradeContext {
+    tcp: Arc<TcpStream>,
     slot: Arc<ConnectionSlot>,
     exchange: HttpExchange,
     drain: CancellationToken,
@@ -145,8 +146,9 @@ pub(super) struct UpgradeContext {
 
 /// The connection of another protocol, which is not idle until this is dropped.
 pub(super) struct UpgradedConnection {
+    tcp: Arc<TcpStream>,
     _slot: Arc<ConnectionSlot>,
-    _active: Option<ActiveRequest>,
+    _active: ActiveRequest,
     drain: CancellationToken,
 }
 
@@ -156,13 +158,14 @@ impl UpgradeContext {
         self.exchange.upgrade();
     }
 
-    /// Takes the connection over, once hyper has left it.
-    pub(super) fn upgraded(self) -> UpgradedConnection {
-        UpgradedConnection {
-            _active: self.slot.state.begin(),
+    /// Takes the connection over, once hyper has left it. None: it is closed for another.
+    pub(super) fn upgraded(self) -> Option<UpgradedConnection> {
+        Some(UpgradedConnection {
+            _active: self.slot.state.begin()?,
             _slot: self.slot,
+            tcp: self.tcp,
             drain: self.drain,
-        }
+        })
     }
 }
 
@@ -170,6 +173,11 @@ impl UpgradedConnection {
     /// Completes when the server is drained: no further request may begin. Cancel safe.
     pub(super) async fn draining(&self) {
         self.drain.cancelled().await;
+    }
+
+    /// Reads what the client still sends for a moment, so that it receives what was written last.
+    pub(super) async fn linger(&self) {
+        linger(&self.tcp).await;
     }
 }
 
@@ -205,6 +213,7 @@ async fn connection(
     let exchange = HttpExchange::default();
     let slot = Arc::new(slot);
     let upgrade = UpgradeContext {
+        tcp: Arc::clone(&tcp),
         slot: Arc::clone(&slot),
         exchange: exchange.clone(),
         drain: drain.clone(),

@@ -49,6 +49,7 @@ async fn scrape(State(state): State<MetricsState>) -> Result<Response, HttpError
         shadow: state.flow.shadow(),
         store: objects.usage().await,
         background_responses: objects.background_responses() as u64,
+        store_failures: objects.failures(),
         log_bytes: objects.log_bytes(),
         lost_lines: (state.lost_lines)(),
     };

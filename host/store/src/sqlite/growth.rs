@@ -48,6 +48,7 @@ impl OwnerScope<'_> {
                 ObjectChange::ReplaceHead { head, .. } => (Some(head), [].as_slice()),
                 ObjectChange::End { head, items, .. } => (Some(head), items.as_slice()),
                 ObjectChange::Append { items, .. } => (None, items.as_slice()),
+                ObjectChange::Abandon { .. } => continue,
                 ObjectChange::RemoveItem { .. } | ObjectChange::Delete { .. } => {
                     // An item has no more than its object.
                     growth.subtract(texts.head + texts.items);

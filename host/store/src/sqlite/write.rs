@@ -19,6 +19,7 @@ impl OwnerScope<'_> {
                 ObjectChange::Put(object) => self.put(object, protected)?,
                 ObjectChange::ReplaceHead { key, head } => self.replace_head(key, head)?,
                 ObjectChange::End { key, head, items } => self.end(key, head, items)?,
+                ObjectChange::Abandon { key } => self.abandon(key)?,
                 ObjectChange::Append { key, items } => self.append(key, items)?,
                 ObjectChange::RemoveItem { key, item } => self.remove_item(key, item)?,
                 ObjectChange::Delete { key } => {
@@ -80,6 +81,16 @@ impl OwnerScope<'_> {
         )?;
         update.execute(params![self.owner, object.id, head, item_bytes, self.now])?;
         self.insert_items(object.id, items)
+    }
+
+    /// Makes a running object one of no process.
+    fn abandon(&self, key: &str) -> Result<(), QueryError> {
+        let object = self.require(key)?;
+        let mut update = self.connection.prepare_cached(
+            "UPDATE object SET boot = '' WHERE owner = ?1 AND id = ?2 AND boot IS NOT NULL",
+        )?;
+        update.execute(params![self.owner, object.id])?;
+        Ok(())
     }
 
     fn append(&self, key: &str, items: &[StoredItem]) -> Result<(), QueryError> {

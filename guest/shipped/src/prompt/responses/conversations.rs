@@ -168,22 +168,7 @@ fn with_body(
     if rendering.request.body.trim().is_empty() {
         return then(ConversationBody::default());
     }
-    let parsed = rendering.with_body::<ConversationRequest, _>(|body, _| then(body));
-    parsed.map_err(without_images)
-}
-
-/// The problem with an image says that none can be stored, whatever is wrong with it.
-fn without_images(problem: Problem) -> Problem {
-    match problem.param.as_deref() {
-        Some(param) if param.ends_with(".image_url") => Problem {
-            kind: ProblemKind::Unsupported,
-            ..invalid(
-                param,
-                "conversations store no images: send them in `input` of POST /v1/responses",
-            )
-        },
-        Some(_) | None => problem,
-    }
+    rendering.with_body::<ConversationRequest, _>(|body, _| then(body))
 }
 
 /// The conversation for the client.

@@ -106,6 +106,7 @@ async fn queue_time_is_counted_for_requests_that_leave_too() {
         shadow: None,
         store: None,
         background_responses: 0,
+        store_failures: 0,
         log_bytes: 0,
         lost_lines: 0,
     };

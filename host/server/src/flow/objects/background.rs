@@ -7,8 +7,9 @@ use parking_lot::Mutex;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::{ObjectName, Objects};
-use airlock_store::Owner;
+use super::{ObjectName, Objects, failure};
+use airlock_store::{Owner, StoreError};
+use airlock_types::failure::Failure;
 
 /// The responses that run in the background.
 #[derive(Default)]
@@ -59,17 +60,28 @@ pub(in crate::flow) struct BackgroundResponse {
 
 impl BackgroundResponse {
     /// Registers a response.
-    pub(in crate::flow) fn begin(objects: &Objects, owner: &Owner, key: &str) -> Arc<Self> {
+    ///
+    /// # Errors
+    /// One with this key runs already.
+    pub(in crate::flow) fn begin(
+        objects: &Objects,
+        owner: &Owner,
+        key: &str,
+    ) -> Result<Arc<Self>, Failure> {
         let name = (owner.clone(), key.to_owned());
         let cancelled = CancellationToken::new();
         let mut responses = objects.0.background.responses.lock();
+        if responses.contains_key(&name) {
+            let key = key.to_owned();
+            return Err(failure(StoreError::Exists { key }));
+        }
         responses.insert(name.clone(), cancelled.clone());
         drop(responses);
-        Arc::new(Self {
+        Ok(Arc::new(Self {
             objects: objects.clone(),
             name,
             cancelled,
-        })
+        }))
     }
 
     /// Completes when the response is to be interrupted. Cancel safe.

@@ -1,6 +1,6 @@
 //! The objects of one WebSocket: responses that their client does not want stored, and continues on the same connection.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -36,12 +36,14 @@ impl ConnectionObjects {
         Some(object)
     }
 
-    /// Loads an item, the newest of several with this identifier.
-    pub(super) fn load_item(&self, id: &str) -> Option<StoredItem> {
+    /// Loads the items with these identifiers, the newest of several with one.
+    pub(super) fn load_items(&self, ids: &[String]) -> Vec<StoredItem> {
+        let mut missing: HashSet<&str> = ids.iter().map(String::as_str).collect();
         let state = self.0.lock();
         let objects = state.objects.iter().rev();
-        let mut items = objects.flat_map(|object| object.items.iter().rev());
-        items.find(|item| item.id == id).cloned()
+        let items = objects.flat_map(|object| object.items.iter().rev());
+        let found = items.filter(|item| missing.remove(item.id.as_str()));
+        found.cloned().collect()
     }
 
     /// Adds an object that continues these items. Those that were not used for longest are dropped if there are too many.
@@ -119,8 +121,9 @@ mod tests {
             .map(|item| item.id)
             .collect();
         assert_eq!(ids, ["item of a", "item of b"]);
-        assert_eq!(objects.load_item("item of a").unwrap().text, "{}");
-        assert!(objects.load_item("item of c").is_none());
+        let ids = ["item of a", "item of c"].map(str::to_owned);
+        let found = objects.load_items(&ids);
+        assert_eq!((found.len(), found[0].id.as_str()), (1, "item of a"));
     }
 
     #[test]

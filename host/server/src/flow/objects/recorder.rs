@@ -1,9 +1,18 @@
 //! The object of one response: created, changed and ended with it.
 
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use tokio::time::sleep;
+
 use super::{LockGuard, ObjectClient, Objects, convert, failure};
 use airlock_store::{ObjectChange, StoreError};
 use airlock_types::failure::Failure;
 use airlock_types::wit::{NewObject, ObjectEnd, ObjectPlace, StoredItem};
+
+/// How many times the end of a response is written while the store is busy, and the pause between two attempts.
+const ATTEMPTS: u32 = 10;
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// Records a response in its object. Dropped before [`ObjectRecorder::end`], the response leaves no object, unless it runs in
 /// the background.
@@ -48,9 +57,14 @@ impl ObjectRecorder {
         let Some(object) = self.object.take() else {
             return Ok(());
         };
+        // Before the write, which takes effect even if this future is dropped.
         self.created = Some((object.key.clone(), object.items.clone()));
         let put = ObjectChange::Put(convert::object(object, true));
-        self.write(vec![put]).await.map_err(failure)
+        let written = self.write(vec![put]).await;
+        if written.is_err() {
+            self.created = None;
+        }
+        written.map_err(failure)
     }
 
     /// Replaces the head of an object that was created. A failure is logged: the end replaces the head again.
@@ -65,48 +79,87 @@ impl ObjectRecorder {
         }
     }
 
-    /// Ends the object, or creates it with its end. None: it is deleted, or not created. A failure is logged: the response
-    /// itself is complete.
+    /// Ends the object, or creates it with its end. None: it is deleted, or not created. A failure is logged and counted: the
+    /// response itself is complete.
     pub(in crate::flow) async fn end(&mut self, end: Option<ObjectEnd>) {
-        let changes = match (self.created.take(), self.object.take(), end) {
-            (Some((key, _)), _, None) => vec![ObjectChange::Delete { key }],
+        let (changes, append) = match (&self.created, self.object.take(), end) {
+            (Some((key, _)), _, None) => {
+                let key = key.clone();
+                (vec![ObjectChange::Delete { key }], None)
+            }
             (Some((key, own)), _, Some(end)) => {
-                let appended = appended(&own, &end);
+                let append = appended(own, &end);
+                let key = key.clone();
                 let ended = ObjectChange::End {
                     key,
                     head: end.head,
                     items: convert::items(end.items),
                 };
-                [Some(ended), appended].into_iter().flatten().collect()
+                (vec![ended], append)
             }
             (None, Some(mut object), Some(end)) => {
-                let appended = appended(&object.items, &end);
+                let append = appended(&object.items, &end);
                 object.head = end.head;
                 object.items.extend(end.items);
                 if object.place == ObjectPlace::Connection {
                     if let Some(connection) = &self.client.connection {
                         connection.put(object, std::mem::take(&mut self.base));
                     }
-                    appended.into_iter().collect()
+                    (Vec::new(), append)
                 } else {
                     let put = ObjectChange::Put(convert::object(object, false));
-                    [Some(put), appended].into_iter().flatten().collect()
+                    (vec![put], append)
                 }
             }
-            (None, _, _) => Vec::new(),
+            (None, _, _) => return,
         };
-        if changes.is_empty() {
-            return;
+        if self.write_end(changes, append).await {
+            self.created = None;
         }
-        if let Err(error) = self.write(changes).await {
-            tracing::warn!(%error, "cannot store a response: it cannot be retrieved or continued");
+    }
+
+    /// Writes the end of an object, and the items for another. Without the latter if they cannot be appended. Returns whether
+    /// the end is stored.
+    async fn write_end(&self, changes: Vec<ObjectChange>, append: Option<ObjectChange>) -> bool {
+        let mut all: Vec<_> = changes.iter().chain(&append).cloned().collect();
+        let mut attempts = 0;
+        while !all.is_empty() {
+            let Err(error) = self.write(all.clone()).await else {
+                return true;
+            };
+            tracing::warn!(%error, "cannot store a response");
+            let is_of_other = append.as_ref().is_some_and(|append| match &error {
+                StoreError::Absent { key } | StoreError::Limit { key, .. } => key == append.key(),
+                _ => false,
+            });
+            attempts += 1;
+            if is_of_other && all.len() > changes.len() {
+                all.truncate(changes.len());
+            } else if error == StoreError::Busy && attempts < ATTEMPTS {
+                sleep(PAUSE).await;
+            } else {
+                self.objects.count_failure();
+                return false;
+            }
         }
+        true
     }
 
     async fn write(&self, changes: Vec<ObjectChange>) -> Result<(), StoreError> {
         match &self.objects.0.store {
             Some(store) => store.write(&self.client.owner, changes).await,
             None => Ok(()),
+        }
+    }
+}
+
+/// An object whose response has not ended is lost: the policy failed, or nobody waits for it.
+impl Drop for ObjectRecorder {
+    fn drop(&mut self) {
+        if let (Some((key, _)), Some(store)) = (self.created.take(), &self.objects.0.store) {
+            let change = ObjectChange::Abandon { key };
+            // Queued by the first poll.
+            let _ = store.write(&self.client.owner, vec![change]).now_or_never();
         }
     }
 }

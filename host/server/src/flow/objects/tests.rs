@@ -146,7 +146,8 @@ async fn a_response_of_a_connection_is_found_there_alone() {
 #[tokio::test]
 async fn a_background_response_runs_until_it_is_stopped_and_is_lost_without_its_end() {
     let (objects, client) = (objects(), client(false));
-    let response = BackgroundResponse::begin(&objects, &client.owner, "a");
+    let response = BackgroundResponse::begin(&objects, &client.owner, "a").unwrap();
+    assert!(BackgroundResponse::begin(&objects, &client.owner, "a").is_err());
     let mut running = recorder(
         &objects,
         &client,
@@ -167,7 +168,7 @@ async fn a_background_response_runs_until_it_is_stopped_and_is_lost_without_its_
     let expected = shown("a", ObjectStatus::Ended, "ended", "m1 m2");
     assert_eq!(loaded(&objects, &client, &["a"]).await, [expected]);
 
-    let response = BackgroundResponse::begin(&objects, &client.owner, "b");
+    let response = BackgroundResponse::begin(&objects, &client.owner, "b").unwrap();
     let mut lost = recorder(
         &objects,
         &client,

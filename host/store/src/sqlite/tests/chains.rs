@@ -267,3 +267,20 @@ fn what_another_process_runs_is_lost_until_that_ends_it() {
     assert_eq!(second.get(&mine, "next", NOW + 4 * HOUR), None);
     assert_eq!(second.expire(NOW + 4 * HOUR), Ok(2));
 }
+
+#[test]
+fn an_abandoned_object_is_lost_and_makes_room() {
+    let (store, mine) = (Database::open(None, &hourly()).unwrap(), owner());
+    let changes = vec![put_running("run", None), put("ended", None)];
+    store.change(&mine, changes, NOW).unwrap();
+    for key in ["run", "ended"] {
+        let key = key.to_owned();
+        let abandon = vec![ObjectChange::Abandon { key }];
+        store.change(&mine, abandon, NOW).unwrap();
+    }
+    let status = |key: &str| store.get(&mine, key, NOW).unwrap().status;
+    assert_eq!(status("run"), ObjectStatus::Lost);
+    assert_eq!(status("ended"), ObjectStatus::Ended);
+    let later = NOW + 2 * 3_600_000;
+    assert_eq!(store.expire(later), Ok(2));
+}

@@ -358,7 +358,7 @@ fn wrong_bodies_are_refused_by_their_fields() {
             add,
             r#"{"items":[{"role":"user","content":[{"type":"input_image","image_url":"data:image/png;base64,AAAA"}]}]}"#,
             Some("items[0].content[0].image_url"),
-            "conversations store no images",
+            "cannot be read",
         ),
     ] {
         let ids: &[&str] = if route == create { &[] } else { &["conv_1"] };
