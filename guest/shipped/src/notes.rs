@@ -29,6 +29,9 @@ pub(crate) struct PlanNotes {
     /// The terms of a fan-out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) fan_out: Option<FanOutTerms>,
+    /// How many choices the response has, if several. Each is a turn, from source 1 on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) choices: Option<u32>,
     /// The functions that the model may call.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) tools: Option<ToolNotes>,
@@ -309,6 +312,7 @@ mod tests {
                         structure,
                         effort: (bits & 1 != 0).then(|| "reasoning.effort".to_owned()),
                         fan_out: fan_out.clone(),
+                        choices: (bits & 2 != 0).then_some(20),
                         tools: (bits & 8 != 0).then(tools),
                         stop: vec!["\n".to_owned(); bits & 1],
                         dialect: dialects()[bits % 3].clone(),

@@ -2,9 +2,11 @@
 //!
 //! The panel does what all strategies share: it collects outcomes, waits for quorum and grace time, watches the
 //! deadline, passes a lone answer on, reports why there is no answer, and falls back if a synthesis fails. The
-//! strategy decides between several answers. It is a pure state machine: times are arguments.
+//! strategy decides between several answers. Where each candidate is a choice of the response, it only waits for all. It is a
+//! pure state machine: times are arguments.
 
 mod answer;
+mod choices;
 mod failure;
 mod fenced_texts;
 mod first;
@@ -25,6 +27,7 @@ use crate::notes::PlanNotes;
 use crate::problem::coded;
 
 use answer::CandidateResult;
+use choices::ChoicesPanel;
 use failure::CandidateFailure;
 
 pub use answer::CandidateAnswer;
@@ -53,6 +56,8 @@ pub fn strategies() -> Vec<Box<dyn Strategy>> {
 /// verdict requested leads to another one.
 #[derive(Debug)]
 pub struct Panel {
+    /// Decides alone, if the candidates are the choices of the response.
+    choices: Option<ChoicesPanel>,
     /// None if the notes name an unknown strategy.
     strategy: Option<Box<dyn Strategy>>,
     table: Table,
@@ -104,6 +109,7 @@ impl Panel {
         let fan_out = notes.fan_out.unwrap_or_default();
         let quorum = fan_out.quorum.clamp(1, candidates.max(1));
         Self {
+            choices: notes.choices.map(|_| ChoicesPanel::new(candidates)),
             strategy: strategies
                 .into_iter()
                 .find(|strategy| strategy.name() == fan_out.strategy),
@@ -123,12 +129,18 @@ impl Panel {
 
     /// Wakes the panel: all candidates were started, or a time for which it waits has come. Times are Unix milliseconds.
     pub fn wake(&mut self, now: u64) -> Verdict {
+        if self.choices.is_some() {
+            return Verdict::Wait(None);
+        }
         self.start(now);
         self.decide_if_due(now, false)
     }
 
     /// Receives the outcome of a candidate. An unknown number or a second outcome has no effect.
     pub fn settle(&mut self, candidate: u32, outcome: Outcome, now: u64) -> Verdict {
+        if let Some(choices) = &mut self.choices {
+            return choices.settle(candidate, outcome.ending);
+        }
         self.start(now);
         let awaited = self.stage == PanelStage::Collecting
             && (1..=self.table.candidates()).contains(&candidate)

@@ -9,12 +9,7 @@ use crate::json;
 /// The error object for a stream that has begun. One line of JSON.
 pub(crate) fn envelope(problem: &Problem) -> String {
     json::to_line(&ErrorEnvelope {
-        error: ErrorBody {
-            message: &problem.message,
-            r#type: type_name(problem.kind),
-            param: problem.param.as_deref(),
-            code: problem.code.as_deref(),
-        },
+        error: ErrorObject::of(problem),
     })
 }
 
@@ -71,6 +66,14 @@ pub(crate) fn upstream(code: &str, message: &str) -> Problem {
     coded(ProblemKind::Upstream, code, message.to_owned())
 }
 
+/// A turn was interrupted, but not by the client.
+pub(crate) fn turn_interrupted() -> Problem {
+    upstream(
+        "turn_interrupted",
+        "the turn was interrupted before the answer was complete; send the request again",
+    )
+}
+
 /// The host's code for a candidate whose text exceeds `limits.candidate_bytes`.
 const TOO_LARGE: &str = "candidate_too_large";
 
@@ -93,6 +96,26 @@ pub(crate) fn generic(problem: &Problem) -> &'static str {
     }
 }
 
+/// Of the problems of turns none of which has answered, the one that tells the client most: what the request did wrong, before
+/// what the gateway could do better. The first of equal ones.
+pub(crate) fn most_telling<'a>(
+    problems: impl IntoIterator<Item = &'a Problem>,
+) -> Option<&'a Problem> {
+    problems
+        .into_iter()
+        .min_by_key(|problem| match problem.kind {
+            ProblemKind::InvalidRequest => 0,
+            ProblemKind::Unsupported => 1,
+            ProblemKind::NotFound => 2,
+            ProblemKind::Authentication => 3,
+            ProblemKind::RateLimited => 4,
+            ProblemKind::Overloaded => 5,
+            ProblemKind::Timeout => 6,
+            ProblemKind::Upstream => 7,
+            ProblemKind::Internal => 8,
+        })
+}
+
 /// OpenAI's `type` of an error.
 pub(crate) fn type_name(kind: ProblemKind) -> &'static str {
     match kind {
@@ -110,15 +133,27 @@ pub(crate) fn type_name(kind: ProblemKind) -> &'static str {
 
 #[derive(Serialize)]
 struct ErrorEnvelope<'a> {
-    error: ErrorBody<'a>,
+    error: ErrorObject<'a>,
 }
 
-#[derive(Serialize)]
-struct ErrorBody<'a> {
+/// OpenAI's `error`.
+#[derive(Debug, Serialize)]
+pub(crate) struct ErrorObject<'a> {
     message: &'a str,
     r#type: &'static str,
     param: Option<&'a str>,
     code: Option<&'a str>,
+}
+
+impl<'a> ErrorObject<'a> {
+    pub(crate) fn of(problem: &'a Problem) -> Self {
+        Self {
+            message: &problem.message,
+            r#type: type_name(problem.kind),
+            param: problem.param.as_deref(),
+            code: problem.code.as_deref(),
+        }
+    }
 }
 
 #[derive(Serialize)]

@@ -30,6 +30,7 @@ use crate::notes::PlanNotes;
 
 pub(crate) use responses::queued_response;
 
+use chat::Choices;
 use heading::Heading;
 use reply_state::ReplyState;
 use upstream_refusal::FieldMap;
@@ -37,39 +38,67 @@ use upstream_refusal::FieldMap;
 /// The translator of one response, streamed or whole.
 #[derive(Debug)]
 pub struct ReplyTranslator {
-    state: ReplyState,
+    form: ReplyForm,
     fields: FieldMap,
+}
+
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly every reply is the first, and boxing it would cost each delta an indirection"
+)]
+#[derive(Debug)]
+enum ReplyForm {
+    /// One answer.
+    One(ReplyState),
+    /// The choices of a chat completion.
+    Several(Choices),
 }
 
 impl ReplyTranslator {
     /// A translator for the request that the context describes.
     pub fn new(context: &Context) -> Self {
         let notes = PlanNotes::from_text(&context.notes);
+        let heading = Heading::of(context);
         Self {
             fields: FieldMap::of(&notes),
-            state: ReplyState::new(Heading::of(context), notes),
+            form: match notes.choices {
+                None => ReplyForm::One(ReplyState::new(heading, notes)),
+                Some(count) => ReplyForm::Several(Choices::new(heading, notes, count)),
+            },
         }
     }
 
     /// Translates a batch of events, in order. No frames unless the client requested a stream. After a handoff or a stop
     /// sequence, events are ignored.
     pub fn feed(&mut self, events: Vec<Event>) -> Output {
-        self.state.feed(events)
+        match &mut self.form {
+            ReplyForm::One(state) => state.feed(events),
+            ReplyForm::Several(choices) => choices.feed(events, &self.fields),
+        }
     }
 
     /// The pattern by which the host may write the continuation of the last event without this translator.
     pub fn offer(&self) -> Option<Pattern> {
-        self.state.offer()
+        match &self.form {
+            ReplyForm::One(state) => state.offer(),
+            // The host takes patterns for the answer's turn alone.
+            ReplyForm::Several(_) => None,
+        }
     }
 
     /// Records what the host has written by the pattern.
     pub fn relayed(&mut self, events: Vec<Event>) {
-        self.state.relayed(events);
+        if let ReplyForm::One(state) = &mut self.form {
+            state.relayed(events);
+        }
     }
 
     /// The frames to send while the stream is silent. Empty: a comment suffices.
     pub fn keep_alive(&mut self) -> Vec<Frame> {
-        self.state.keep_alive()
+        match &mut self.form {
+            ReplyForm::One(state) => state.keep_alive(),
+            ReplyForm::Several(_) => Vec::new(),
+        }
     }
 
     /// Ends the response. If it failed, `body` is the problem, for a stream too: the host may have sent nothing yet.
@@ -79,6 +108,9 @@ impl ReplyTranslator {
             Ending::Failed(problem) => Ending::Failed(self.fields.translate(problem)),
             ending => ending,
         };
-        self.state.finish(&ending)
+        match self.form {
+            ReplyForm::One(state) => state.finish(&ending),
+            ReplyForm::Several(choices) => choices.finish(&ending),
+        }
     }
 }

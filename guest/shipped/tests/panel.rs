@@ -7,6 +7,8 @@
     reason = "tests"
 )]
 
+#[path = "panel/choices.rs"]
+mod choices;
 #[path = "panel/orders.rs"]
 mod orders;
 #[path = "panel/prompts.rs"]

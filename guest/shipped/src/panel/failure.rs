@@ -35,10 +35,7 @@ impl CandidateFailure {
     pub(super) fn interrupted() -> Self {
         Self {
             reason: "interrupted",
-            problem: upstream(
-                "turn_interrupted",
-                "the turn was interrupted before the answer was complete; send the request again",
-            ),
+            problem: problem::turn_interrupted(),
         }
     }
 

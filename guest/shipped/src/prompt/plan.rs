@@ -51,6 +51,7 @@ pub(super) fn plan(
         structure,
         effort: None,
         fan_out: turns.fan_out,
+        choices: None,
         tools: None,
         stop: request.stop,
         dialect: request.dialect,

@@ -306,6 +306,27 @@ impl AnswerOutput {
         }
     }
 
+    /// Ends the answer, which is one choice of several, and returns the frames of its end. Of a failed one, a body has no text.
+    pub(super) fn end_choice(&mut self, end: Result<&ReplyEnd<'_>, &Problem>) -> Vec<Frame> {
+        match &mut self.form {
+            OutputForm::Streamed(stream) => stream.end(end),
+            OutputForm::Whole(answer) => {
+                if end.is_err() {
+                    *answer = CollectedAnswer::default();
+                }
+                Vec::new()
+            }
+        }
+    }
+
+    /// The answer for a body. None in a stream.
+    pub(super) fn collected(&self) -> Option<&CollectedAnswer> {
+        match &self.form {
+            OutputForm::Streamed(_) => None,
+            OutputForm::Whole(answer) => Some(answer),
+        }
+    }
+
     /// Ends the reply.
     pub(super) fn finish(
         self,

@@ -8,13 +8,13 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::ending::{FinishReason, interrupted};
+use super::ending::FinishReason;
 use super::heading::{ANSWER, Heading};
 use super::strict::{self, StepBudget, ValidationError};
 use crate::bindings::airlock::policy::types::{Ending, Notification, Problem};
 use crate::bindings::exports::airlock::policy::translate::Handoff;
 use crate::notes::PlanNotes;
-use crate::problem::upstream;
+use crate::problem::{turn_interrupted, upstream};
 use crate::tools::{self, FunctionCall, ToolNotes};
 
 /// The namespace that a model may put before a plain function. Codex (0.169) treats it as none.
@@ -225,7 +225,7 @@ impl FunctionCalls {
             Ending::Completed | Ending::HandedOff if !self.to_send().is_empty() => {
                 Ok(FinishReason::Calls)
             }
-            Ending::HandedOff => Err(interrupted()),
+            Ending::HandedOff => Err(turn_interrupted()),
             Ending::Completed if self.tools.required => Err(upstream(
                 "tool_choice_unmet",
                 "the model answered without the function call that `tool_choice` requires; send the request again, or allow a text answer with `tool_choice: \"auto\"`",

@@ -2,7 +2,7 @@
 
 use super::airlock_object::AirlockObject;
 use crate::bindings::airlock::policy::types::{Ending, Problem, Shortfall, Usage};
-use crate::problem::upstream;
+use crate::problem::{turn_interrupted, upstream};
 
 /// Why a response that succeeded ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,21 +38,14 @@ pub(super) fn finish_reason(ending: &Ending) -> Result<FinishReason, Problem> {
         Ending::HandedOff => Ok(FinishReason::Calls),
         Ending::Incomplete(Shortfall::MaxOutputTokens) => Ok(FinishReason::MaxOutputTokens),
         Ending::Incomplete(Shortfall::ContentFilter) => Ok(FinishReason::ContentFilter),
-        Ending::Interrupted => Err(interrupted()),
+        Ending::Interrupted => Err(turn_interrupted()),
         Ending::Failed(problem) => Err(problem.clone()),
     }
 }
 
-pub(super) fn interrupted() -> Problem {
-    upstream(
-        "turn_interrupted",
-        "the turn was interrupted before the answer was complete; send the request again",
-    )
-}
-
 /// Whether the problem is that the turn was interrupted.
 pub(super) fn is_interruption(problem: &Problem) -> bool {
-    *problem == interrupted()
+    *problem == turn_interrupted()
 }
 
 /// Text that was sent on a stream is void.

@@ -7,7 +7,7 @@ use crate::stored_response;
 pub(super) const ANSWER: u32 = 0;
 
 /// The attributes of a response that do not change.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Heading {
     /// The request's id as the host made it: `req_…`.
     pub(super) request: String,
@@ -16,6 +16,8 @@ pub(super) struct Heading {
     /// Unix seconds.
     pub(super) created: u64,
     pub(super) model: String,
+    /// The index of the choice that is written, if the response has several.
+    pub(super) choice: Option<u32>,
 }
 
 impl Heading {
@@ -25,6 +27,7 @@ impl Heading {
             seed: stored_response::seed(&context.id, &context.seed).to_owned(),
             created: context.arrived / 1000,
             model: context.model.clone(),
+            choice: None,
         }
     }
 

@@ -5,6 +5,7 @@ use super::answer_filter::AnswerFilter;
 use super::answer_output::AnswerOutput;
 use super::calls::FunctionCalls;
 use super::candidates::{CandidateUpdate, Candidates};
+use super::collected_answer::CollectedAnswer;
 use super::ending::{FinishReason, ReplyEnd, finish_reason};
 use super::heading::{ANSWER, Heading};
 use super::model_item::ModelItem;
@@ -145,6 +146,43 @@ impl ReplyState {
             at: at / 1000,
         });
         output.finish(end, candidates, calls.to_send(), &heading, &notes)
+    }
+
+    /// Records the usage of the answer's turn, also of an answer that has ended.
+    pub(super) fn record_usage(&mut self, usage: Usage) {
+        self.usage = Some(usage);
+    }
+
+    pub(super) fn usage(&self) -> Option<Usage> {
+        self.usage
+    }
+
+    /// Ends the answer, which is one choice of several. Returns why it ended, or its problem after `translate`, and its last
+    /// frames.
+    pub(super) fn end_choice(
+        &mut self,
+        ending: &Ending,
+        translate: impl FnOnce(Problem) -> Problem,
+    ) -> (Result<FinishReason, Problem>, Vec<Frame>) {
+        self.output.end_text();
+        let reason = self.conclude(ending).map_err(translate);
+        let end = reason.as_ref().map(|reason| ReplyEnd {
+            reason: *reason,
+            stop_sequence: None,
+            // That of all turns is reported at the end of the response.
+            usage: None,
+            airlock: None,
+            at: self.at / 1000,
+        });
+        let frames = self
+            .output
+            .end_choice(end.as_ref().map_err(|problem| *problem));
+        (reason, frames)
+    }
+
+    /// The answer for a body. None in a stream.
+    pub(super) fn collected(&self) -> Option<&CollectedAnswer> {
+        self.output.collected()
     }
 
     /// Whether a text continues the last event's, which was admitted: then it is admitted too, without a separator.

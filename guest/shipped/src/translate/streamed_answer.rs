@@ -178,21 +178,20 @@ impl StreamedAnswer {
         self.writer.keep_alive()
     }
 
-    pub(super) fn finish(mut self, end: Result<ReplyEnd<'_>, Problem>) -> Closing {
+    /// Writes the end, and returns the frames of the batch.
+    pub(super) fn end(&mut self, end: Result<&ReplyEnd<'_>, &Problem>) -> Vec<Frame> {
         self.flush();
-        let body = match end {
-            Ok(end) => {
-                self.writer.finish(&end, &mut self.frames);
-                Ok(String::new())
-            }
-            Err(problem) => {
-                self.writer.fail(&problem, &mut self.frames);
-                Err(problem)
-            }
-        };
+        match end {
+            Ok(end) => self.writer.finish(end, &mut self.frames),
+            Err(problem) => self.writer.fail(problem, &mut self.frames),
+        }
+        std::mem::take(&mut self.frames)
+    }
+
+    pub(super) fn finish(mut self, end: Result<ReplyEnd<'_>, Problem>) -> Closing {
         Closing {
-            frames: self.frames,
-            body,
+            frames: self.end(end.as_ref()),
+            body: end.map(|_| String::new()),
             object: self.writer.take_object(),
         }
     }

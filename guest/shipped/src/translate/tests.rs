@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod calls;
+mod choices;
 mod dialects;
 mod fan_out;
 mod relay;
@@ -11,7 +12,7 @@ use serde_json::Value;
 
 use super::*;
 use crate::bindings::airlock::policy::types::{
-    EventKind, Phase, Reasoning, Shortfall, Text, Usage,
+    EventKind, Phase, Problem, Reasoning, Shortfall, Text, Usage,
 };
 use crate::bindings::exports::airlock::policy::translate::Frame;
 use crate::notes::Structure;

@@ -2,13 +2,14 @@
 
 use serde::Serialize;
 
-use super::{completion_id, finish_reason};
+use super::{ChoiceFailure, FAILED, completion_id, finish_reason};
+use crate::bindings::airlock::policy::types::{Problem, Usage};
 use crate::json;
 use crate::tools::FunctionCall;
 use crate::translate::airlock_object::AirlockObject;
 use crate::translate::answer_filter::PARAGRAPH;
 use crate::translate::collected_answer::CollectedAnswer;
-use crate::translate::ending::ReplyEnd;
+use crate::translate::ending::{FinishReason, ReplyEnd};
 use crate::translate::heading::Heading;
 use crate::translate::turn_text::TurnText;
 use crate::translate::usage::UsageObject;
@@ -39,21 +40,51 @@ pub(in crate::translate) fn body(
         created: heading.created,
         model: &heading.model,
         system_fingerprint: None,
-        choices: [ChoiceObject {
+        choices: &[ChoiceObject {
             index: 0,
             message: MessageObject {
-                role: "assistant",
                 content: (calls.is_empty() || !content.is_empty()).then_some(content),
-                reasoning_content: (!reasoning.is_empty()).then_some(reasoning.as_str()),
-                refusal: None,
-                annotations: [],
+                reasoning_content: Some(reasoning).filter(|reasoning| !reasoning.is_empty()),
                 tool_calls: calls.iter().map(ToolCallObject::of).collect(),
+                ..MessageObject::default()
             },
             logprobs: None,
             finish_reason: finish_reason(end.reason),
+            airlock: None,
         }],
         usage: end.usage.map(UsageObject::of),
         airlock: end.airlock.as_ref(),
+    };
+    json::to_line_sized(&completion, size)
+}
+
+/// The content of one choice of several.
+pub(super) enum ChoiceContent<'a> {
+    Answer(&'a CollectedAnswer, FinishReason),
+    Failure(&'a Problem),
+}
+
+/// The chat completion with these choices, and the usage of all their turns.
+pub(super) fn body_of_choices(
+    heading: &Heading,
+    choices: &[ChoiceContent<'_>],
+    usage: Option<Usage>,
+) -> String {
+    let choices = (0..).zip(choices);
+    let choices: Vec<ChoiceObject<'_>> = choices
+        .map(|(index, content)| ChoiceObject::of(index, content))
+        .collect();
+    let sizes = choices.iter().map(|choice| choice.message.json_length());
+    let size = sizes.sum::<usize>() + BODY_OVERHEAD * choices.len();
+    let completion = CompletionObject {
+        id: &completion_id(heading),
+        object: "chat.completion",
+        created: heading.created,
+        model: &heading.model,
+        system_fingerprint: None,
+        choices: &choices,
+        usage: usage.map(UsageObject::of),
+        airlock: None,
     };
     json::to_line_sized(&completion, size)
 }
@@ -81,7 +112,7 @@ struct CompletionObject<'a> {
     created: u64,
     model: &'a str,
     system_fingerprint: Option<&'a str>,
-    choices: [ChoiceObject<'a>; 1],
+    choices: &'a [ChoiceObject<'a>],
     /// Absent if Codex reported none: clients must not take it for zero.
     #[serde(skip_serializing_if = "Option::is_none")]
     usage: Option<UsageObject>,
@@ -96,15 +127,18 @@ struct ChoiceObject<'a> {
     message: MessageObject<'a>,
     logprobs: Option<()>,
     finish_reason: &'static str,
+    /// Only if it failed, and others succeeded.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    airlock: Option<ChoiceFailure<'a>>,
 }
 
 #[derive(Serialize)]
 struct MessageObject<'a> {
     role: &'static str,
-    /// None if the answer consists of calls alone.
+    /// None if the answer consists of calls alone, or failed.
     content: Option<&'a TurnText>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    reasoning_content: Option<&'a str>,
+    reasoning_content: Option<String>,
     refusal: Option<&'a str>,
     annotations: [(); 0],
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -122,6 +156,54 @@ struct ToolCallObject<'a> {
 struct FunctionObject<'a> {
     name: &'a str,
     arguments: &'a str,
+}
+
+impl<'a> ChoiceObject<'a> {
+    fn of(index: u32, content: &'a ChoiceContent<'_>) -> Self {
+        let (message, finish_reason, airlock) = match content {
+            ChoiceContent::Answer(answer, reason) => {
+                let reasoning = reasoning(answer);
+                let message = MessageObject {
+                    content: Some(&answer.text),
+                    reasoning_content: Some(reasoning).filter(|reasoning| !reasoning.is_empty()),
+                    ..MessageObject::default()
+                };
+                (message, finish_reason(*reason), None)
+            }
+            ChoiceContent::Failure(problem) => {
+                let failure = ChoiceFailure::of(problem);
+                (MessageObject::default(), FAILED, Some(failure))
+            }
+        };
+        Self {
+            index,
+            message,
+            logprobs: None,
+            finish_reason,
+            airlock,
+        }
+    }
+}
+
+impl Default for MessageObject<'_> {
+    fn default() -> Self {
+        Self {
+            role: "assistant",
+            content: None,
+            reasoning_content: None,
+            refusal: None,
+            annotations: [],
+            tool_calls: Vec::new(),
+        }
+    }
+}
+
+impl MessageObject<'_> {
+    /// Bytes of its texts as JSON, or a few more.
+    fn json_length(&self) -> usize {
+        let reasoning = self.reasoning_content.as_deref().map(json::text_length);
+        self.content.map_or(0, TurnText::json_length) + reasoning.unwrap_or_default()
+    }
 }
 
 impl<'a> ToolCallObject<'a> {

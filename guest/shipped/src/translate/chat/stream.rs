@@ -1,6 +1,6 @@
 //! Writes the chunks of a stream by hand, around a heading that is written once: this is the hot path.
 
-use super::completion_id;
+use super::{ChoiceFailure, FAILED, completion_id};
 use crate::bindings::airlock::policy::types::{EventKind, Problem, Usage};
 use crate::bindings::exports::airlock::policy::relay::Pattern;
 use crate::bindings::exports::airlock::policy::translate::Frame;
@@ -18,9 +18,12 @@ use crate::translate::writer::{StreamWriter, TabUpdate, TargetedText, TextTarget
 /// The JSON after a delta.
 const AFTER: &str = r#"},"logprobs":null,"finish_reason":null}]"#;
 
+/// The JSON of a choice's end, before its reason.
+const FINISH: &str = r#"},"logprobs":null,"finish_reason":""#;
+
 /// The JSON before an event about a candidate. Clients that do not know `_toolEvent` skip the chunk, whose delta is
 /// empty.
-const EVENT: &str = r#"{"index":0,"delta":{},"logprobs":null,"finish_reason":null}],"_toolEvent":"#;
+const EVENT: &str = r#"},"logprobs":null,"finish_reason":null}],"_toolEvent":"#;
 
 /// The most bytes of such an event besides its text.
 const EVENT_OVERHEAD: usize = 400;
@@ -35,13 +38,17 @@ pub(in crate::translate) struct ChatStream {
     include_usage: bool,
     /// Whether candidates of a fan-out are sent to the client.
     shown: bool,
+    /// Whether it is one choice of several, whose stream ends with the last of them.
+    is_choice: bool,
 }
 
 /// Writes the chunks of one stream.
 #[derive(Debug)]
 struct Chunks {
-    /// The JSON before the choices.
+    /// The JSON before a delta's members.
     heading: String,
+    /// Where the choice begins in it.
+    choice: usize,
     /// The JSON at the end of a chunk. If usage was requested, every chunk but the last has `"usage":null`.
     tail: &'static str,
 }
@@ -57,8 +64,8 @@ impl DeltaField {
     /// The JSON before the text.
     fn before(self) -> &'static str {
         match self {
-            Self::Content => r#"{"index":0,"delta":{"content":"#,
-            Self::Reasoning => r#"{"index":0,"delta":{"reasoning_content":"#,
+            Self::Content => r#""content":"#,
+            Self::Reasoning => r#""reasoning_content":"#,
         }
     }
 }
@@ -70,6 +77,7 @@ impl ChatStream {
             role_sent: false,
             include_usage: notes.include_usage,
             shown: notes.fan_out.as_ref().is_some_and(|fan_out| fan_out.shown),
+            is_choice: heading.choice.is_some(),
         }
     }
 
@@ -79,6 +87,27 @@ impl ChatStream {
             frames.push(self.chunks.role());
         }
     }
+
+    fn send_role_without_content(&mut self, frames: &mut Vec<Frame>) {
+        if !self.role_sent {
+            self.role_sent = true;
+            frames.push(self.chunks.role_without_content());
+        }
+    }
+
+    /// Ends the stream.
+    pub(in crate::translate) fn end(&self, usage: Option<Usage>, frames: &mut Vec<Frame>) {
+        // Clients cannot rely on this chunk, since a stream may break: it is left out if the usage is unknown.
+        if let Some(usage) = usage.filter(|_| self.include_usage) {
+            frames.push(self.chunks.usage(usage));
+        }
+        frames.push(done());
+    }
+}
+
+/// The frames that end a stream that failed.
+pub(in crate::translate) fn failure(problem: &Problem) -> [Frame; 2] {
+    [frame(problem::envelope(problem)), done()]
 }
 
 impl StreamWriter for ChatStream {
@@ -102,9 +131,8 @@ impl StreamWriter for ChatStream {
     fn model_item(&mut self, _item: &ModelItem, _frames: &mut Vec<Frame>) {}
 
     fn calls(&mut self, calls: &[FunctionCall<'static>], frames: &mut Vec<Frame>) {
-        if !calls.is_empty() && !self.role_sent {
-            self.role_sent = true;
-            frames.push(self.chunks.role_without_content());
+        if !calls.is_empty() {
+            self.send_role_without_content(frames);
         }
         for (index, call) in calls.iter().enumerate() {
             frames.extend(self.chunks.call(index, call));
@@ -145,16 +173,18 @@ impl StreamWriter for ChatStream {
         self.send_role(frames);
         let reason = super::finish_reason(end.reason);
         frames.push(self.chunks.finish(reason, end.airlock.as_ref()));
-        // Clients cannot rely on this chunk, since a stream may break: it is left out if the usage is unknown.
-        if let Some(usage) = end.usage.filter(|_| self.include_usage) {
-            frames.push(self.chunks.usage(usage));
+        if !self.is_choice {
+            self.end(end.usage, frames);
         }
-        frames.push(done());
     }
 
     fn fail(&mut self, problem: &Problem, frames: &mut Vec<Frame>) {
-        frames.push(frame(problem::envelope(problem)));
-        frames.push(done());
+        if !self.is_choice {
+            frames.extend(failure(problem));
+            return;
+        }
+        self.send_role_without_content(frames);
+        frames.push(self.chunks.failed(&ChoiceFailure::of(problem)));
     }
 }
 
@@ -167,8 +197,12 @@ impl Chunks {
         text.push_str(r#","model":"#);
         json::push_text(&mut text, &heading.model);
         text.push_str(r#","system_fingerprint":null,"choices":["#);
+        let choice = text.len();
+        let index = heading.choice.unwrap_or_default();
+        text.push_str(&format!(r#"{{"index":{index},"delta":{{"#));
         Self {
             heading: text,
+            choice,
             tail: if include_usage {
                 r#","usage":null}"#
             } else {
@@ -179,16 +213,12 @@ impl Chunks {
 
     /// The first chunk, with the role.
     fn role(&self) -> Frame {
-        self.chunk(&[
-            r#"{"index":0,"delta":{"role":"assistant","content":"","refusal":null},"logprobs":null,"finish_reason":null}]"#,
-        ])
+        self.chunk(&[r#""role":"assistant","content":"","refusal":null"#, AFTER])
     }
 
     /// As `role`, for an answer without text: its content is null, as with OpenAI.
     fn role_without_content(&self) -> Frame {
-        self.chunk(&[
-            r#"{"index":0,"delta":{"role":"assistant","content":null,"refusal":null},"logprobs":null,"finish_reason":null}]"#,
-        ])
+        self.chunk(&[r#""role":"assistant","content":null,"refusal":null"#, AFTER])
     }
 
     /// A piece of the answer or its reasoning.
@@ -216,7 +246,7 @@ impl Chunks {
     /// The call of this index: one chunk with its id and name, and one with its arguments unless they are empty.
     /// Clients concatenate the arguments of all chunks.
     fn call(&self, index: usize, call: &FunctionCall<'_>) -> impl Iterator<Item = Frame> {
-        const BEFORE: &str = r#"{"index":0,"delta":{"tool_calls":[{"index":"#;
+        const BEFORE: &str = r#""tool_calls":[{"index":"#;
         let index = index.to_string();
         let mut named = String::from(r#","id":"#);
         json::push_text(&mut named, &call.id);
@@ -254,18 +284,25 @@ impl Chunks {
 
     /// The last chunk with a choice: its `finish_reason`, and for a fan-out the `airlock` object.
     fn finish(&self, reason: &str, airlock: Option<&AirlockObject<'_>>) -> Frame {
-        let choice =
-            format!(r#"{{"index":0,"delta":{{}},"logprobs":null,"finish_reason":"{reason}"}}]"#);
         match airlock {
-            None => self.chunk(&[&choice]),
-            Some(airlock) => self.chunk(&[&choice, r#","airlock":"#, &json::to_line(airlock)]),
+            None => self.chunk(&[FINISH, reason, "\"}]"]),
+            Some(airlock) => {
+                self.chunk(&[FINISH, reason, "\"}],\"airlock\":", &json::to_line(airlock)])
+            }
         }
+    }
+
+    /// The last chunk of a choice that failed while others may succeed.
+    fn failed(&self, failure: &ChoiceFailure<'_>) -> Frame {
+        let failure = json::to_line(failure);
+        self.chunk(&[FINISH, FAILED, "\",\"airlock\":", &failure, "}]"])
     }
 
     /// The usage chunk, after the last choice, for clients that request it.
     fn usage(&self, usage: Usage) -> Frame {
         let usage = json::to_line(&UsageObject::of(usage));
-        frame(format!(r#"{}],"usage":{usage}}}"#, self.heading))
+        let heading = self.heading.get(..self.choice).unwrap_or_default();
+        frame(format!(r#"{heading}],"usage":{usage}}}"#))
     }
 
     /// A chunk of these parts.
