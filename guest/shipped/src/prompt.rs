@@ -46,7 +46,7 @@ use crate::{DIALECT as CHAT, MESSAGES_DIALECT as MESSAGES, RESPONSES_DIALECT as 
 use body::{Dialect, RequestBody, RequestBodyShape, TurnRequestBody};
 use chat::ChatDialect;
 use messages::MessagesDialect;
-use problems::{malformed, unknown_dialect, unknown_route};
+use problems::{malformed, unknown_dialect, unknown_route, unsupported_choices};
 use reader::Reader;
 use responses::{CompactRequest, ResponsesDialect, conversations};
 use settings::PolicySettings;
@@ -64,7 +64,7 @@ pub fn render(request: &Request) -> Result<Action, Problem> {
 }
 
 /// Renders a request into an action, for a policy whose panel has these strategies. The first is the default. Without
-/// any, fan-outs are refused.
+/// any, fan-outs are refused, and so is `n`.
 ///
 /// # Errors
 ///
@@ -144,6 +144,11 @@ impl<'r> Rendering<'r> {
         self.external.as_deref().unwrap_or(self.strategies)
     }
 
+    /// Whether the panel is this policy's own, which lets each candidate be a choice of the response.
+    fn has_own_panel(&self) -> bool {
+        self.external.is_none() && !self.strategies.is_empty()
+    }
+
     /// Parses the body and plans its turns.
     fn plan<D: Dialect>(&self) -> Result<Action, Problem>
     where
@@ -158,6 +163,11 @@ impl<'r> Rendering<'r> {
                 return Ok(Action::Load(keys));
             }
             let request = body.into_request(&mut reader)?;
+            if request.choices > 1 && !self.has_own_panel() {
+                return Err(unsupported_choices(
+                    "this policy gives one answer to a request. Leave it out, or give `1`",
+                ));
+            }
             plan::plan(request, reader, self.request.nested, default).map(Action::Run)
         })
     }

@@ -3,7 +3,7 @@
 use super::continuation::TurnInputs;
 use super::conversation::{self, CodexConversation};
 use super::options::{DEFAULT_MODEL, selection};
-use super::problems::{invalid, nested_fan_out};
+use super::problems::{invalid, nested_fan_out, unsupported_choices};
 use super::reader::Reader;
 use super::request::{AnswerFormat, NeutralRequest};
 use super::tool_choice::ToolOffer;
@@ -51,12 +51,15 @@ pub(super) fn plan(
         structure,
         effort: None,
         fan_out: turns.fan_out,
-        choices: None,
+        choices: Some(request.choices).filter(|choices| *choices > 1),
         tools: None,
         stop: request.stop,
         dialect: request.dialect,
     };
     let mut resume = None;
+    if let ([brief, ..], None) = (turns.briefs.as_slice(), &notes.fan_out) {
+        notes.effort = brief.effort.as_ref().map(|effort| effort.param.clone());
+    }
     if let ([brief], None) = (turns.briefs.as_slice(), &notes.fan_out) {
         let terms = TurnInputs {
             model: turns.model.as_ref(),
@@ -65,7 +68,6 @@ pub(super) fn plan(
             offer: &offer,
             raw_items: request.raw_items,
         };
-        notes.effort = brief.effort.as_ref().map(|effort| effort.param.clone());
         notes.tools = conversation
             .digest
             .map(|digest| terms.tools(&digest, request.single_call));
@@ -105,8 +107,15 @@ fn check<'de>(
     nested: bool,
     strategy: Option<&dyn Strategy>,
 ) -> Result<CheckedFields<'de>, Problem> {
+    if request.choices > 1 && request.attempts > 1 {
+        let message = "not together with `parallel_calls`, which makes one answer of several attempts: leave one of them out, or give `1`";
+        return Err(invalid("n", message));
+    }
+    if nested && request.choices > 1 {
+        return Err(nested_fan_out("n"));
+    }
     if nested && request.attempts > 1 {
-        return Err(nested_fan_out());
+        return Err(nested_fan_out("parallel_calls"));
     }
     let terms = request.airlock.terms(request.attempts, strategy, reader)?;
     let choice = std::mem::take(&mut request.tool_choice);
@@ -114,12 +123,19 @@ fn check<'de>(
     if terms.is_some() {
         offer.withdraw(reader)?;
     }
+    if request.choices > 1 && !offer.functions.is_empty() {
+        return Err(unsupported_choices(
+            "several answers cannot call the functions of `tools`. Leave it out, give `1`, or offer no function with `tool_choice: \"none\"`",
+        ));
+    }
     let offers = !offer.functions.is_empty();
     let mut conversation = std::mem::take(&mut request.conversation);
     conversation.prepend_instructions(std::mem::take(&mut request.instructions));
-    let conversation = match terms {
-        None => conversation.finish(reader.attachments, offers),
-        Some(_) => conversation.finish_as_history(reader.attachments, offers),
+    // Several turns share the history, and each has its own input.
+    let conversation = if terms.is_some() || request.choices > 1 {
+        conversation.finish_as_history(reader.attachments, offers)
+    } else {
+        conversation.finish(reader.attachments, offers)
     };
     let Some(conversation) = conversation else {
         let message = "there is nothing to answer: add a message with content";
@@ -192,9 +208,13 @@ fn turns(
         let mut briefs = briefs(answer)?;
         // The response names the model of the only turn.
         let own = briefs.iter_mut().find_map(|brief| brief.model.take());
+        let choices = usize::try_from(request.choices).unwrap_or_default();
+        // The last is not a copy.
+        let briefs = briefs.into_iter();
+        let briefs = briefs.flat_map(|brief| std::iter::repeat_n(brief, choices));
         return Ok(PlannedTurns {
             model: own.or(model),
-            briefs,
+            briefs: briefs.collect(),
             fan_out: None,
         });
     };

@@ -33,12 +33,18 @@ pub(super) fn missing(param: &str, advice: &str) -> Problem {
     invalid(param, &format!("required: {advice}"))
 }
 
-pub(super) fn nested_fan_out() -> Problem {
+/// The request of a turn asks for several turns by its field `param`.
+pub(super) fn nested_fan_out(param: &str) -> Problem {
     let message = "this request comes from a turn of a gateway like this one, which must not fan out again: leave it out, or give `1`";
     Problem {
         code: Some("nested_fan_out".to_owned()),
-        ..invalid("parallel_calls", message)
+        ..invalid(param, message)
     }
+}
+
+pub(super) fn unsupported_choices(reason: &str) -> Problem {
+    let message = format!("not supported: {reason}");
+    problem(ProblemKind::Unsupported, "n".to_owned(), &message)
 }
 
 pub(super) fn unknown_dialect(dialect: &str) -> Problem {

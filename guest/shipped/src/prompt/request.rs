@@ -29,6 +29,8 @@ pub(super) struct NeutralRequest<'de> {
     pub(super) tool_choice: ToolChoice<'de>,
     /// Whether only the first of several calls reaches the client.
     pub(super) single_call: bool,
+    /// How many answers the response has, from 1. Each is a turn of its own.
+    pub(super) choices: u32,
     /// How many attempts to make, from 1.
     pub(super) attempts: u32,
     pub(super) airlock: AirlockOptions<'de>,

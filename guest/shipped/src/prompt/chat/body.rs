@@ -28,6 +28,9 @@ use crate::prompt::shape::{BooleanShape, IntegerShape};
 use crate::prompt::tool_choice::ToolChoice;
 use crate::prompt::tools::FunctionTool;
 
+/// The most choices of one response.
+const CHOICES_AT_MOST: u32 = 20;
+
 /// The body, parsed and checked field by field.
 #[derive(Default)]
 pub(in crate::prompt) struct ChatBody<'de> {
@@ -45,6 +48,8 @@ pub(in crate::prompt) struct ChatBody<'de> {
     tool_choice: ToolChoice<'de>,
     /// Whether several calls at once may reach the client, if the body has the field.
     parallel_tool_calls: Option<bool>,
+    /// How many choices the response has, if the body has the field.
+    n: Option<u32>,
     /// How many attempts to make, if the body has the field.
     parallel_calls: Option<u32>,
     airlock: AirlockOptions<'de>,
@@ -91,6 +96,7 @@ impl<'de> RequestBody<'de> for ChatBody<'de> {
             "parallel_tool_calls" => {
                 self.parallel_tool_calls = reader.nullable(fields, name, BooleanShape)?;
             }
+            "n" => self.n = reader.nullable(fields, name, IntegerShape(1, CHOICES_AT_MOST))?,
             "parallel_calls" => {
                 let shape = IntegerShape(1, ATTEMPTS_AT_MOST);
                 self.parallel_calls = reader.nullable(fields, name, shape)?;
@@ -133,6 +139,7 @@ impl<'de> TurnRequestBody<'de> for ChatBody<'de> {
             tools: self.tools,
             tool_choice: self.tool_choice,
             single_call: self.parallel_tool_calls == Some(false),
+            choices: self.n.unwrap_or(1),
             attempts: self.parallel_calls.unwrap_or(1),
             airlock: self.airlock,
             shows_candidates: options.include_candidates,

@@ -21,6 +21,7 @@ pub const PARAMETERS: &[Parameter] = &[
     Parameter::row("tools", Values::Array, Honoured, "functions of the client, at most 128; see Tools"),
     Parameter::row("tool_choice", Values::TextOrObject, Honoured, "`auto`, `none`, `required`, a function, or `allowed_tools`; see Tools"),
     Parameter::row("parallel_tool_calls", Values::Boolean, Honoured, "false returns only the first call; see Tools"),
+    Parameter::row("n", Values::Integer(1, 20), Honoured, "so many answers, each a choice; see Several answers"),
     Parameter::row("parallel_calls", Values::Integer(1, 20), Honoured, "so many attempts, of which one answer is made; see Fan-out"),
     Parameter::row("airlock", Values::Object, Honoured, "`synthesis`, `quorum`, `grace_ms`, `deadline_ms`, `candidates`; see Fan-out"),
     // Accepted.
@@ -45,7 +46,6 @@ pub const PARAMETERS: &[Parameter] = &[
     Parameter::row("max_completion_tokens", Values::Integer(1, i64::MAX), Ignored, "Codex sends no bound on the answer's length"),
     Parameter::row("prediction", Values::Object, Ignored, "only makes the answer faster"),
     // Refused.
-    Parameter::row("n", Values::Integer(1, 128), Refused(Harmless::Integer(1)), "there is one answer to a request; `parallel_calls` makes it of several attempts"),
     Parameter::row("logprobs", Values::Boolean, Refused(False), "Codex does not report them"),
     Parameter::row("top_logprobs", Values::Integer(0, 20), Refused(Harmless::Integer(0)), "Codex does not report them"),
     Parameter::row("modalities", Values::Array, Refused(OnlyText), "there is only text"),

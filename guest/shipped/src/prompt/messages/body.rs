@@ -119,6 +119,7 @@ impl<'de> TurnRequestBody<'de> for MessagesBody<'de> {
             tools: self.tools.functions,
             tool_choice: self.tool_choice.choice,
             single_call: self.tool_choice.single_call,
+            choices: 1,
             attempts: self.parallel_calls.unwrap_or(1),
             airlock: self.airlock,
             shows_candidates: true,

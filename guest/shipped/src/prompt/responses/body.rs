@@ -179,6 +179,7 @@ impl<'de> TurnRequestBody<'de> for ResponsesBody<'de> {
             tools: functions(reader, tools)?,
             tool_choice,
             single_call: self.parallel_tool_calls == Some(false),
+            choices: 1,
             attempts: self.parallel_calls.unwrap_or(1),
             airlock: self.airlock,
             shows_candidates: self.stream_options.unwrap_or(true),

@@ -71,6 +71,7 @@ fn a_policy_without_strategies_makes_one_attempt() {
     for (fields, param) in [
         (r#","parallel_calls":2"#, "parallel_calls"),
         (r#","airlock":{"synthesis":"merge"}"#, "airlock.synthesis"),
+        (r#","n":2"#, "n"),
     ] {
         let problem = planned_with(&request(fields, ""), &[]).unwrap_err();
         assert_eq!(problem.kind, ProblemKind::Unsupported);
