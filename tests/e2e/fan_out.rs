@@ -1,6 +1,7 @@
 //! Fan-outs on the scripted Codex: several candidates, and one answer.
 
 mod bounds; // its limits
+mod choices; // several answers
 mod live; // candidates in the stream
 mod options; // the parameters of a fan-out
 mod partly; // candidates and syntheses that fail

@@ -103,7 +103,7 @@ async fn requests_that_are_wrong_name_the_place() -> Result<()> {
             json!({"stream_options": {"include_usage": true}}),
             "stream_options",
         ),
-        (json!({"n": 2}), "n"),
+        (json!({"n": 21}), "n"),
         (json!({"stop": [""]}), "stop[0]"),
         (json!({"logprobs": true}), "logprobs"),
         (

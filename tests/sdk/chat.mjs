@@ -76,6 +76,17 @@ const checks = {
     assert.equal(await stream.finalContent(), "one ");
   },
 
+  async several() {
+    const answer = await say("hello", { n: 3 });
+    const text = answer.choices[0].message.content;
+    assert.ok(text);
+    const seen = (choices) => choices.map((choice) => [choice.index, choice.message.content, choice.finish_reason]);
+    const expected = [0, 1, 2].map((index) => [index, text, "stop"]);
+    assert.deepEqual(seen(answer.choices), expected);
+    const stream = client.chat.completions.stream({ model: "gpt-5.5", messages: asked("hello"), n: 3 });
+    assert.deepEqual(seen((await stream.finalChatCompletion()).choices), expected);
+  },
+
   async models() {
     const ids = [];
     for await (const model of client.models.list()) {
@@ -89,7 +100,7 @@ const checks = {
   },
 
   async errors() {
-    await fails(OpenAI.BadRequestError, say("hi", { n: 2 }), (error) => assert.equal(error.param, "n"));
+    await fails(OpenAI.BadRequestError, say("hi", { n: 21 }), (error) => assert.equal(error.param, "n"));
     await fails(OpenAI.RateLimitError, say("limited"), (error) => {
       assert.equal(error.code, "rate_limit_exceeded");
       assert.ok(error.headers.get("retry-after"));

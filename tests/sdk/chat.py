@@ -81,6 +81,19 @@ def stopped():
         assert [choice.finish_reason for choice in choices if choice.finish_reason] == ["stop"], choices
 
 
+def several():
+    """Each answer is a choice."""
+    answer = say("hello", n=3)
+    text = answer.choices[0].message.content
+    assert text and [choice.index for choice in answer.choices] == [0, 1, 2], answer
+    assert {(choice.message.content, choice.finish_reason) for choice in answer.choices} == {(text, "stop")}, answer
+    messages = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "hello"}]
+    with client.chat.completions.stream(model="gpt-5.5", messages=messages, n=3) as stream:
+        choices = stream.get_final_completion().choices
+    assert [(choice.index, choice.finish_reason) for choice in choices] == [(index, "stop") for index in range(3)], choices
+    assert {choice.message.content for choice in choices} == {text}, choices
+
+
 def verbose():
     assert say("hello", verbosity="low").choices[0].message.content == "You said: hello"
     assert fails(openai.BadRequestError, verbosity="endless").param == "verbosity"
@@ -99,7 +112,7 @@ def models():
 
 
 def errors():
-    error = fails(openai.BadRequestError, n=2)
+    error = fails(openai.BadRequestError, n=21)
     assert error.param == "n", error
     error = fails(openai.RateLimitError, "limited")
     assert error.code == "rate_limit_exceeded" and "retry-after" in error.response.headers, error
@@ -133,6 +146,6 @@ def broken_stream():
         raise AssertionError("a broken stream looks whole")
 
 
-for check in [whole, streamed, beating, helped, structured, stopped, verbose, models, errors, broken_stream]:
+for check in [whole, streamed, beating, helped, structured, stopped, several, verbose, models, errors, broken_stream]:
     check()
     print("ok", check.__name__)
