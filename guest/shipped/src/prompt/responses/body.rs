@@ -7,7 +7,7 @@ use serde::de::MapAccess;
 use super::PATHS;
 use super::compact;
 use super::echo::RequestEcho;
-use super::input::{InputItems, InputShape};
+use super::input::{InputItems, InputShape, stored_param};
 use super::options::{CandidateStreamShape, ConversationShape, IncludeShape, MetadataShape};
 use super::parameters::RESPONSES_PARAMETERS;
 use super::stored::{SettledStorage, StoredOptions};
@@ -75,10 +75,7 @@ impl<'de> RequestBody<'de> for ResponsesBody<'de> {
         fields: &mut A,
     ) -> Result<(), A::Error> {
         match name {
-            "input" => {
-                let shape = InputShape(&self.stored);
-                self.input = reader.nullable(fields, name, shape)?;
-            }
+            "input" => self.input = reader.nullable(fields, name, InputShape(&self.stored))?,
             "instructions" => self.instructions = reader.nullable(fields, name, StringShape)?,
             "model" => self.model = reader.nullable(fields, name, NonEmptyString)?,
             "stream" => self.stream = reader.or_default(fields, name, BooleanShape)?,
@@ -176,7 +173,7 @@ impl<'de> TurnRequestBody<'de> for ResponsesBody<'de> {
             summary: self.reasoning.summary,
             verbosity,
             format,
-            tools: functions(reader, tools)?,
+            tools: functions(reader, tools, self.stored.chain_param())?,
             tool_choice,
             single_call: self.parallel_tool_calls == Some(false),
             choices: 1,
@@ -251,10 +248,11 @@ impl ResponsesBody<'_> {
     }
 }
 
-/// The functions that stand for the tools.
+/// The functions that stand for the tools. `chain` is the member that names what the request continues.
 fn functions<'de>(
     reader: &mut Reader<'_>,
     tools: Vec<ClientTool<'de>>,
+    chain: &'static str,
 ) -> Result<Vec<FunctionTool<'de>>, Problem> {
     let mut functions = FunctionTools::default();
     for tool in tools {
@@ -277,8 +275,26 @@ fn functions<'de>(
             });
         if added.is_err() {
             let problem = reader.take_problem();
-            return Err(problem.unwrap_or_else(|| invalid(array, "cannot be read")));
+            let problem = problem.unwrap_or_else(|| invalid(array, "cannot be read"));
+            return Err(match stored_param(array, chain) {
+                Some(param) => invalid(param, &unoffered(&problem)),
+                None => problem,
+            });
         }
     }
-    Ok(functions.into_functions())
+    let mut functions = functions.into_functions();
+    for function in &mut functions {
+        if let Some(param) = stored_param(&function.path, chain) {
+            function.path = param.to_owned();
+            function.schema_path = "";
+        }
+    }
+    Ok(functions)
+}
+
+/// The message about a tool of the stored items that cannot be offered.
+fn unoffered(found: &Problem) -> String {
+    let param = found.param.as_deref().unwrap_or_default();
+    let reason = found.message.strip_prefix(param).unwrap_or_default();
+    format!("a tool of the stored items cannot be offered{reason}")
 }

@@ -40,6 +40,15 @@ const CHAIN_PATH: &str = "loaded.objects[0].items";
 /// The path of the stored items that a request refers to.
 const ITEMS_PATH: &str = "loaded.items";
 
+/// The member of the request by which it has what is at this path of a stored item. `chain` is the one that it continues
+/// others by. None for what the request has itself.
+pub(super) fn stored_param(path: &str, chain: &'static str) -> Option<&'static str> {
+    if path.starts_with(CHAIN_PATH) {
+        return Some(chain);
+    }
+    path.starts_with(ITEMS_PATH).then_some("input")
+}
+
 /// `input`, parsed.
 #[derive(Default)]
 pub(super) struct InputItems<'de> {

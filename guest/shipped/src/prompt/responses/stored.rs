@@ -20,6 +20,9 @@ use crate::translate::queued_response;
 /// The most items to which a request may refer.
 const REFERENCES_AT_MOST: usize = 1_000;
 
+/// The code of a response that cannot be continued as there is nothing to read. Clients then send the whole conversation.
+const PREVIOUS_NOT_FOUND: &str = "previous_response_not_found";
+
 /// The members of the body that concern stored responses, and what was loaded for them.
 #[derive(Default)]
 pub(super) struct StoredOptions<'de> {
@@ -180,7 +183,7 @@ impl<'de> StoredOptions<'de> {
             param: Some("previous_response_id".to_owned()),
             ..coded(
                 ProblemKind::InvalidRequest,
-                "previous_response_not_found",
+                PREVIOUS_NOT_FOUND,
                 self.not_found_message("Previous response", id),
             )
         }
@@ -342,8 +345,16 @@ impl<'de> SettledStorage<'de> {
 }
 
 /// The problem of a stored item that cannot be sent to the model again, with the member of the request that names it.
-/// `found` is what the parser found wrong.
+/// `found` is what the parser found wrong. Codex (0.169.0) sends the whole conversation upon the code.
 pub(super) fn unreadable(param: &str, item: &StoredItem, found: Option<&Problem>) -> Problem {
+    let code = (param == "previous_response_id").then(|| PREVIOUS_NOT_FOUND.to_owned());
+    Problem {
+        code,
+        ..unreadable_item(param, item, found)
+    }
+}
+
+fn unreadable_item(param: &str, item: &StoredItem, found: Option<&Problem>) -> Problem {
     let is_image = found.is_some_and(|found| {
         let param = found.param.as_deref().unwrap_or_default();
         param.ends_with(".image_url")

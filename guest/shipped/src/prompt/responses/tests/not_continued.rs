@@ -139,6 +139,7 @@ fn a_stored_image_is_not_sent_again() {
         "completed",
         stored(std::slice::from_ref(&image)),
     ));
+    assert_eq!(problem.code.as_deref(), Some("previous_response_not_found"));
     assert_eq!(
         problem.message,
         "previous_response_id: the stored items have an image, and images are not stored: send the whole conversation in `input`"
@@ -146,6 +147,7 @@ fn a_stored_image_is_not_sent_again() {
     let body = json!({"model": "m", "input": [{"type": "item_reference", "id": "item_0"}]});
     let problem = planned(&with_loaded(&body, vec![], stored(&[image]))).unwrap_err();
     assert_eq!(problem.param.as_deref(), Some("input[0].id"));
+    assert_eq!(problem.code, None);
 }
 
 #[test]
@@ -267,4 +269,28 @@ fn options_that_exclude_each_other_are_refused() {
         assert_eq!(problem.kind, kind, "{body}");
         assert!(problem.message.contains(fragment), "{}", problem.message);
     }
+}
+
+#[test]
+fn a_stored_tool_is_named_by_the_member_that_continues_it() {
+    let tool = json!({"type": "function", "name": "f"});
+    let items = stored(&[
+        json!({"type": "additional_tools", "tools": [tool]}),
+        json!({"role": "user", "content": "x"}),
+    ]);
+    let body = json!({"model": "m", "input": "y", "previous_response_id": "resp_1"});
+    let continued = |body: &Value| {
+        let object = response("resp_1", "completed", items.clone());
+        planned(&with_loaded(body, vec![object], vec![]))
+    };
+    let plan = continued(&body).unwrap();
+    assert_eq!(plan.tools[0].param, "previous_response_id");
+    let mut body = body;
+    body["tools"] = json!([tool]);
+    let problem = continued(&body).unwrap_err();
+    assert_eq!(problem.param.as_deref(), Some("previous_response_id"));
+    assert_eq!(
+        problem.message,
+        "previous_response_id: a tool of the stored items cannot be offered: `tools[0]` has this name already"
+    );
 }
