@@ -101,6 +101,9 @@ pub(crate) struct ResponsesNotes {
     /// What becomes of the answer if it is the summary of a conversation.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) compaction: Option<CompactionNotes>,
+    /// None if the response goes over HTTP.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) websocket: Option<WebSocketNotes>,
 }
 
 /// What becomes of the summary of a conversation.
@@ -114,6 +117,15 @@ pub(crate) enum CompactionNotes {
         /// The items before it, the user's messages, as elements of a JSON array.
         messages: String,
     },
+}
+
+/// The notes of a response that is sent as messages of a WebSocket.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct WebSocketNotes {
+    /// The client's name for the response's events: ASCII letters, digits, `_`, `.` and `-`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) stream_id: Option<String>,
 }
 
 /// The notes of a response that is stored.
@@ -290,6 +302,9 @@ mod tests {
             }),
             compaction: Some(CompactionNotes::Object {
                 messages: r#"{"a":"\u0000"}"#.to_owned(),
+            }),
+            websocket: Some(WebSocketNotes {
+                stream_id: Some("s.1".to_owned()),
             }),
         };
         [

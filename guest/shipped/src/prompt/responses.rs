@@ -25,6 +25,7 @@ mod tests;
 mod text;
 mod tool_choice;
 mod tools;
+mod websocket;
 
 use super::body::Dialect;
 use super::request::FieldPaths;

@@ -14,6 +14,7 @@ use super::stored::{SettledStorage, StoredOptions};
 use super::text::{ResponseTextOptions, ResponseTextOptionsShape};
 use super::tool_choice::{ClientChoice, ClientChoiceShape};
 use super::tools::{ClientTool, ClientTools};
+use super::websocket::WebSocketMessage;
 use crate::bindings::airlock::policy::types::{ObjectKeys, Problem, Request};
 use crate::notes::{CompactionNotes, DialectNotes, ResponsesNotes};
 use crate::prompt::body::{RequestBody, TurnRequestBody};
@@ -50,6 +51,7 @@ pub(in crate::prompt) struct ResponsesBody<'de> {
     stored: StoredOptions<'de>,
     /// What becomes of the answer, if it is to be a summary on a route of its own.
     compaction: Option<CompactionNotes>,
+    websocket: WebSocketMessage<'de>,
 }
 
 impl<'de> RequestBody<'de> for ResponsesBody<'de> {
@@ -58,11 +60,13 @@ impl<'de> RequestBody<'de> for ResponsesBody<'de> {
     fn begin(request: &'de Request) -> Self {
         Self {
             stored: StoredOptions::of(request),
+            websocket: WebSocketMessage::of(request),
             ..Self::default()
         }
     }
 
     fn to_load(&self) -> Result<Option<ObjectKeys>, Problem> {
+        self.websocket.check()?;
         let input = self.input.as_ref();
         self.stored
             .to_load(input.map_or(&[], |input| &input.references))
@@ -121,6 +125,7 @@ impl<'de> RequestBody<'de> for ResponsesBody<'de> {
             "conversation" => {
                 self.stored.conversation = reader.nullable(fields, name, ConversationShape)?;
             }
+            "type" | "stream_id" => self.websocket.read(name, reader, fields)?,
             _ => reader.unknown(fields, name)?,
         }
         Ok(())
@@ -145,7 +150,8 @@ impl<'de> TurnRequestBody<'de> for ResponsesBody<'de> {
             }
             requested => requested,
         };
-        if self.stream_options.is_some() && !self.stream {
+        let stream = self.stream || self.websocket.is_message;
+        if self.stream_options.is_some() && !stream {
             let message = "only allowed together with `stream: true`";
             return Err(invalid("stream_options", message));
         }
@@ -162,13 +168,14 @@ impl<'de> TurnRequestBody<'de> for ResponsesBody<'de> {
             renamed_tools,
             stored: storage.notes(),
             compaction: None,
+            websocket: self.websocket.notes(),
         };
         let request = NeutralRequest {
             storage: storage.into_storage(input.own, runs, &notes),
             conversation: input.conversation,
             instructions: self.instructions.unwrap_or_default().into_owned(),
             model,
-            stream: self.stream,
+            stream,
             effort: selection(self.reasoning.effort, "reasoning.effort"),
             summary: self.reasoning.summary,
             verbosity,

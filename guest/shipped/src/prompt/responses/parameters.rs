@@ -28,6 +28,8 @@ pub const RESPONSES_PARAMETERS: &[Parameter] = &[
     Parameter::row("background", Values::Boolean, Honoured, "the response runs without its client; see Background responses"),
     Parameter::row("parallel_calls", Values::Integer(1, 20), Honoured, "so many attempts, of which one answer is made; see [Fan-out](chat-completions.md#fan-out)"),
     Parameter::row("airlock", Values::Object, Honoured, "`synthesis`, `quorum`, `grace_ms`, `deadline_ms`, `candidates`; see [Fan-out](chat-completions.md#fan-out)"),
+    Parameter::row("type", Values::Text, Honoured, "on a WebSocket: `response.create`, required. Over HTTP it is ignored and named"),
+    Parameter::row("stream_id", Values::Text, Honoured, "on a WebSocket: each event of the response repeats it. Over HTTP it is ignored and named"),
     // Accepted.
     Parameter::row("truncation", Values::OneOf(&["auto", "disabled"]), Accepted, "nothing is cut out of the input; the response says `disabled`"),
     Parameter::row("user", Values::Text, Accepted, "for OpenAI's own records"),

@@ -14,6 +14,7 @@ mod resumed;
 mod retrieved;
 mod stored;
 mod tools;
+mod websocket;
 
 use serde_json::Value;
 

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::events::{event, push_index};
+use super::events::push_index;
 use super::item_id;
 use super::object::{ResponseStatus, ResponseTemplate, push_usage};
 use super::stream::ResponsesStream;
@@ -153,7 +153,7 @@ impl StreamWriter for CompactionStream {
         self.stream.start(frames);
         let item = item(&self.stream.seed, &self.summary);
         for kind in ["response.output_item.added", "response.output_item.done"] {
-            frames.push(event(kind, item.len(), |data| {
+            frames.push(self.stream.events.event(kind, item.len(), |data| {
                 push_index(data, "output_index", 0);
                 data.push_str(r#","item":"#);
                 data.push_str(&item);

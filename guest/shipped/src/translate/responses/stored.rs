@@ -1,9 +1,8 @@
 //! What is stored of a response: its head while it runs, and its end.
 
-use super::events::AFTER;
 use super::object::{ResponseStatus, ResponseTemplate};
 use crate::bindings::airlock::policy::types::{Context, Problem};
-use crate::bindings::exports::airlock::policy::translate::{Frame, ObjectEnd};
+use crate::bindings::exports::airlock::policy::translate::ObjectEnd;
 use crate::notes::ResponsesNotes;
 use crate::stored_response::{head, output_items};
 use crate::translate::heading::Heading;
@@ -11,13 +10,6 @@ use crate::translate::heading::Heading;
 /// The Response object of a background response whose turn has not begun.
 pub(crate) fn queued_response(context: &Context, notes: &ResponsesNotes) -> String {
     response(&Heading::of(context), notes, &ResponseStatus::queued())
-}
-
-/// The Response object in an event.
-pub(super) fn response_of(event: &Frame) -> &str {
-    let members = event.data.strip_suffix(AFTER).unwrap_or_default();
-    let response = members.split_once(r#","response":"#);
-    response.map_or("", |(_, response)| response)
 }
 
 /// Whether the response runs in the background.

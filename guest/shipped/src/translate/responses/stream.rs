@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::body::{output_id, output_length, push_output};
 use super::call::ResponseCall;
-use super::events::{self, event, push_address, push_index};
+use super::events::{EventWriter, push_address, push_index};
 use super::items::{
     push_empty_message, push_empty_reasoning, push_message, push_message_text, push_reasoning,
     push_reasoning_part, push_text_part, reasoning_length,
@@ -30,6 +30,7 @@ mod items;
 #[derive(Debug)]
 pub(in crate::translate) struct ResponsesStream {
     template: ResponseTemplate,
+    pub(super) events: EventWriter,
     notes: ResponsesNotes,
     pub(super) seed: String,
     /// Whether the first events have been sent.
@@ -65,6 +66,7 @@ impl ResponsesStream {
         notes.echo = String::new();
         Self {
             template,
+            events: EventWriter::new(notes.websocket.as_ref()),
             notes,
             seed: heading.seed.clone(),
             started: false,
@@ -102,9 +104,9 @@ impl ResponsesStream {
     ) {
         let kind = ["response.", status.status].concat();
         let frame = self.response(&kind, status, output_length, |out| output(self, out));
-        self.object = stored::succeeded(&self.notes, stored::response_of(&frame));
+        self.object = stored::succeeded(&self.notes, self.events.response_of(&frame));
         frames.push(frame);
-        frames.push(events::done());
+        frames.extend(self.events.done());
     }
 
     /// An event with the Response object, whose output `output` appends: about `output_length` bytes.
@@ -116,7 +118,7 @@ impl ResponsesStream {
         output: impl FnOnce(&mut String),
     ) -> Frame {
         let length = self.template.length(status) + output_length;
-        event(kind, length, |data| {
+        self.events.event(kind, length, |data| {
             data.push_str(r#","response":"#);
             self.template.push(data, status, output);
         })
@@ -146,7 +148,7 @@ impl StreamWriter for ResponsesStream {
             &self.reasoning
         };
         if let Some(part) = part {
-            frames.push(events::delta(part.kind, &part.before, &piece.text));
+            frames.push(self.events.delta(part.kind, &part.before, &piece.text));
         }
     }
 
@@ -191,7 +193,7 @@ impl StreamWriter for ResponsesStream {
         for call in calls {
             let index = self.answer.items.len() + self.calls.len();
             let call = ResponseCall::of(call, &self.notes.renamed_tools, &self.seed, index);
-            items::push_call(&call, index, frames);
+            items::push_call(&self.events, &call, index, frames);
             self.calls.push(call);
         }
     }
@@ -200,7 +202,7 @@ impl StreamWriter for ResponsesStream {
     fn tab(&mut self, tab: u32, update: &TabUpdate<'_>, frames: &mut Vec<Frame>) {
         self.start(frames);
         let kind = ["airlock:tab.", update.name()].concat();
-        frames.push(event(&kind, update.json_length(), |data| {
+        frames.push(self.events.event(&kind, update.json_length(), |data| {
             data.push(',');
             update.push_members(tab, data);
         }));
@@ -217,13 +219,14 @@ impl StreamWriter for ResponsesStream {
             TextTarget::Candidate(_) => return None,
         };
         let part = part.as_ref().filter(|part| part.target == target)?;
+        let (after, number) = self.events.after();
         Some(Pattern {
             event: Some(part.kind.to_owned()),
             before: part.before.clone(),
-            after: events::AFTER.to_owned(),
+            after: after.to_owned(),
             // The events at the end of the item repeat its text.
             report: true,
-            number: u32::try_from(events::AFTER.len() - 1).ok(),
+            number,
         })
     }
 
@@ -286,9 +289,9 @@ impl StreamWriter for ResponsesStream {
         let status = ResponseStatus::failed(problem, is_in_background);
         // There is no event for a response that was cancelled.
         let frame = self.response("response.failed", &status, 0, |_| {});
-        self.object = stored::failed(&self.notes, stored::response_of(&frame));
+        self.object = stored::failed(&self.notes, self.events.response_of(&frame));
         frames.push(frame);
-        frames.push(events::done());
+        frames.extend(self.events.done());
     }
 
     fn take_object(&mut self) -> Option<ObjectEnd> {

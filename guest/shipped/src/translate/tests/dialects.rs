@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::*;
 use crate::bindings::airlock::policy::types::Notification;
-use crate::notes::{DialectNotes, MessagesNotes, ResponsesNotes, ThinkingDisplay};
+use crate::notes::{DialectNotes, MessagesNotes, ResponsesNotes, ThinkingDisplay, WebSocketNotes};
 
 fn dialects() -> [DialectNotes; 3] {
     [
@@ -16,6 +16,16 @@ fn dialects() -> [DialectNotes; 3] {
         }),
         DialectNotes::Responses(ResponsesNotes::default()),
     ]
+}
+
+/// A response that goes over a WebSocket.
+fn websocket() -> DialectNotes {
+    DialectNotes::Responses(ResponsesNotes {
+        websocket: Some(WebSocketNotes {
+            stream_id: Some("s-1".to_owned()),
+        }),
+        ..ResponsesNotes::default()
+    })
 }
 
 fn notes(dialect: DialectNotes, streaming: bool) -> PlanNotes {
@@ -138,7 +148,7 @@ fn a_pattern_writes_the_frames_that_feed_would_in_every_dialect() {
         |piece| text(3, Some(Phase::FinalAnswer), piece),
         |piece| reasoning(2, false, piece),
     ];
-    for dialect in dialects() {
+    for dialect in dialects().into_iter().chain([websocket()]) {
         let notes = notes(dialect, true);
         for field in fields {
             let (mut fed, mut relayed) = (reply(&notes), reply(&notes));
@@ -165,6 +175,26 @@ fn a_pattern_writes_the_frames_that_feed_would_in_every_dialect() {
             }
             let ends = [fed, relayed].map(|reply| reply.finish(Ending::Completed));
             assert_eq!(ends[0], ends[1]);
+        }
+    }
+}
+
+#[test]
+fn every_event_on_a_websocket_has_the_name_of_its_stream() {
+    let events = vec![
+        reasoning(0, false, "one"),
+        text(0, None, "two"),
+        text(0, None, " three"),
+    ];
+    for ending in [Ending::Completed, Ending::Interrupted] {
+        let mut reply = reply(&notes(websocket(), true));
+        let mut frames = reply.keep_alive();
+        frames.extend(reply.feed(events.clone()).frames);
+        frames.extend(reply.finish(ending).frames);
+        assert!(frames.len() > 8, "{}", frames.len());
+        for frame in &frames {
+            assert_eq!(data(frame)["stream_id"], "s-1", "{}", frame.data);
+            assert_eq!(data(frame)["sequence_number"], 7, "{}", frame.data);
         }
     }
 }

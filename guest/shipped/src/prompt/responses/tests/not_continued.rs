@@ -228,7 +228,7 @@ fn options_that_exclude_each_other_are_refused() {
             "only allowed without `conversation`",
         ),
         (
-            json!({"background": true}),
+            json!({"type": "response.create", "background": true}),
             websocket,
             "background",
             invalid,

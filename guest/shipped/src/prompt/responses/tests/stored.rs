@@ -221,7 +221,7 @@ fn the_response_says_where_it_is_stored() {
         ),
         (websocket, false, None, Some(ObjectPlace::Connection), false),
     ] {
-        let body = json!({"model": "m", "input": "x", "store": store});
+        let body = json!({"type": "response.create", "model": "m", "input": "x", "store": store});
         let plan = planned(&Request {
             transport,
             has_store,
@@ -248,8 +248,7 @@ fn a_response_in_the_store_copies_the_items_of_the_connection() {
         ..super::stored::response("resp_1", "", earlier.clone())
     };
     for (store, base, count) in [(true, None, 2), (false, Some("resp_1"), 1)] {
-        let body =
-            json!({"model": "m", "input": "y", "store": store, "previous_response_id": "resp_1"});
+        let body = json!({"type": "response.create", "model": "m", "input": "y", "store": store, "previous_response_id": "resp_1"});
         let request = Request {
             transport: Transport::Websocket,
             ..with_loaded(&body, vec![object.clone()], vec![])

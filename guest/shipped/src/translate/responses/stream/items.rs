@@ -17,7 +17,7 @@ impl ResponsesStream {
         self.end_message(COMPLETED, frames);
         self.add_item(index, frames);
         let id = self.id(index);
-        let part = event("response.content_part.added", 0, |data| {
+        let part = self.events.event("response.content_part.added", 0, |data| {
             push_address(data, id, index);
             push_index(data, "content_index", 0);
             data.push_str(r#","part":"#);
@@ -53,7 +53,7 @@ impl ResponsesStream {
         let id = self.id(index);
         let form = PartForm::of(target);
         let part = self.last_part(index);
-        let added = event(form.added, 0, |data| {
+        let added = self.events.event(form.added, 0, |data| {
             push_address(data, id, index);
             push_index(data, form.index, part);
             data.push_str(r#","part":"#);
@@ -82,24 +82,33 @@ impl ResponsesStream {
         let id = self.id(index);
         let text = self.answer.text.message(message.number);
         let length = text.map_or(0, MessageText::json_length);
-        frames.push(event("response.output_text.done", length, |data| {
-            push_address(data, id, index);
-            push_index(data, "content_index", 0);
-            data.push_str(r#","text":"#);
-            push_message_text(data, text);
-            data.push_str(r#","logprobs":[]"#);
-        }));
-        frames.push(event("response.content_part.done", length, |data| {
-            push_address(data, id, index);
-            push_index(data, "content_index", 0);
-            data.push_str(r#","part":"#);
-            push_text_part(data, text, &message.annotations);
-        }));
-        frames.push(event("response.output_item.done", length, |data| {
-            push_index(data, "output_index", index);
-            data.push_str(r#","item":"#);
-            push_message(data, id, message, text, status);
-        }));
+        frames.push(
+            self.events
+                .event("response.output_text.done", length, |data| {
+                    push_address(data, id, index);
+                    push_index(data, "content_index", 0);
+                    data.push_str(r#","text":"#);
+                    push_message_text(data, text);
+                    data.push_str(r#","logprobs":[]"#);
+                }),
+        );
+        frames.push(
+            self.events
+                .event("response.content_part.done", length, |data| {
+                    push_address(data, id, index);
+                    push_index(data, "content_index", 0);
+                    data.push_str(r#","part":"#);
+                    push_text_part(data, text, &message.annotations);
+                }),
+        );
+        frames.push(
+            self.events
+                .event("response.output_item.done", length, |data| {
+                    push_index(data, "output_index", index);
+                    data.push_str(r#","item":"#);
+                    push_message(data, id, message, text, status);
+                }),
+        );
     }
 
     /// Ends the reasoning in progress: what follows belongs to another item.
@@ -121,18 +130,24 @@ impl ResponsesStream {
         let (index, id) = (open.index, self.id(open.index));
         let form = PartForm::of(open.target);
         let (part, text) = (open.part, self.reasoning_text(index, open.part));
-        frames.push(event(form.text_done, json::text_length(text), |data| {
-            push_address(data, id, index);
-            push_index(data, form.index, part);
-            data.push_str(r#","text":"#);
-            json::push_text(data, text);
-        }));
-        frames.push(event(form.done, json::text_length(text), |data| {
-            push_address(data, id, index);
-            push_index(data, form.index, part);
-            data.push_str(r#","part":"#);
-            push_reasoning_part(data, form.raw, text);
-        }));
+        frames.push(
+            self.events
+                .event(form.text_done, json::text_length(text), |data| {
+                    push_address(data, id, index);
+                    push_index(data, form.index, part);
+                    data.push_str(r#","text":"#);
+                    json::push_text(data, text);
+                }),
+        );
+        frames.push(
+            self.events
+                .event(form.done, json::text_length(text), |data| {
+                    push_address(data, id, index);
+                    push_index(data, form.index, part);
+                    data.push_str(r#","part":"#);
+                    push_reasoning_part(data, form.raw, text);
+                }),
+        );
     }
 
     fn end_reasoning_at(&self, index: usize, frames: &mut Vec<Frame>) {
@@ -141,11 +156,14 @@ impl ResponsesStream {
         };
         let encrypted = self.notes.encrypted_reasoning;
         let length = reasoning_length(reasoning, encrypted);
-        frames.push(event("response.output_item.done", length, |data| {
-            push_index(data, "output_index", index);
-            data.push_str(r#","item":"#);
-            push_reasoning(data, self.id(index), reasoning, encrypted);
-        }));
+        frames.push(
+            self.events
+                .event("response.output_item.done", length, |data| {
+                    push_index(data, "output_index", index);
+                    data.push_str(r#","item":"#);
+                    push_reasoning(data, self.id(index), reasoning, encrypted);
+                }),
+        );
     }
 
     /// Adds a reasoning item without text.
@@ -163,7 +181,7 @@ impl ResponsesStream {
             return;
         }
         let id = output_id(item, &self.seed, index);
-        frames.push(event("response.output_item.added", 0, |data| {
+        frames.push(self.events.event("response.output_item.added", 0, |data| {
             push_index(data, "output_index", index);
             data.push_str(r#","item":"#);
             match item {
@@ -181,7 +199,7 @@ impl ResponsesStream {
         };
         let kind = "response.output_text.annotation.added";
         for (number, annotation) in message.annotations.iter().enumerate() {
-            frames.push(event(kind, annotation.len(), |data| {
+            frames.push(self.events.event(kind, annotation.len(), |data| {
                 push_address(data, self.id(index), index);
                 push_index(data, "content_index", 0);
                 push_index(data, "annotation_index", number);
@@ -214,7 +232,12 @@ impl ResponsesStream {
 }
 
 /// The events of a call, which is complete from its start.
-pub(super) fn push_call(call: &ResponseCall, index: usize, frames: &mut Vec<Frame>) {
+pub(super) fn push_call(
+    events: &EventWriter,
+    call: &ResponseCall,
+    index: usize,
+    frames: &mut Vec<Frame>,
+) {
     let (delta, done, field) = if call.custom {
         (
             "response.custom_tool_call_input.delta",
@@ -230,14 +253,14 @@ pub(super) fn push_call(call: &ResponseCall, index: usize, frames: &mut Vec<Fram
     };
     let length = json::text_length(&call.input);
     let item = |kind: &str, is_complete: bool| {
-        event(kind, length, |data| {
+        events.event(kind, length, |data| {
             push_index(data, "output_index", index);
             data.push_str(r#","item":"#);
             call.push_item(data, is_complete);
         })
     };
     let text = |kind: &str, field: &str| {
-        event(kind, length, |data| {
+        events.event(kind, length, |data| {
             push_address(data, &call.id, index);
             data.extend([",\"", field, "\":"]);
             json::push_text(data, &call.input);
