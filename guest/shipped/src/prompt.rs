@@ -162,11 +162,17 @@ impl<'r> Rendering<'r> {
             if let Some(keys) = body.to_load()? {
                 return Ok(Action::Load(keys));
             }
-            let request = body.into_request(&mut reader)?;
+            let generates = body.generates();
+            let mut request = body.into_request(&mut reader)?;
             if request.choices > 1 && !self.has_own_panel() {
                 return Err(unsupported_choices(
                     "this policy gives one answer to a request. Leave it out, or give `1`",
                 ));
+            }
+            if !generates {
+                request.resolve_models(&reader.settings.aliases);
+                let response = responses::warm_up(request, self.request);
+                return Ok(Action::Respond(response));
             }
             plan::plan(request, reader, self.request.nested, default).map(Action::Run)
         })

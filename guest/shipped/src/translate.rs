@@ -28,7 +28,7 @@ use crate::bindings::exports::airlock::policy::relay::Pattern;
 use crate::bindings::exports::airlock::policy::translate::{Closing, Frame, Output};
 use crate::notes::PlanNotes;
 
-pub(crate) use responses::queued_response;
+pub(crate) use responses::{queued_response, warm_up_response};
 
 use chat::Choices;
 use heading::Heading;

@@ -48,6 +48,11 @@ pub(super) trait RequestBody<'de>: Default {
 
 /// A body that requests turns.
 pub(super) trait TurnRequestBody<'de>: RequestBody<'de> {
+    /// Whether the model is to answer. Otherwise the request is only checked, and stored for those that continue it.
+    fn generates(&self) -> bool {
+        true
+    }
+
     /// Checks what depends on several fields of this dialect alone.
     ///
     /// # Errors

@@ -25,6 +25,7 @@ mod tests;
 mod text;
 mod tool_choice;
 mod tools;
+mod warm_up;
 mod websocket;
 
 use super::body::Dialect;
@@ -34,6 +35,7 @@ use body::ResponsesBody;
 
 pub(super) use compact::CompactRequest;
 pub(super) use retrieve::{cancel, delete, input_items, retrieve};
+pub(super) use warm_up::warm_up;
 
 pub use parameters::RESPONSES_PARAMETERS;
 

@@ -51,6 +51,7 @@ pub(in crate::prompt) struct ResponsesBody<'de> {
     stored: StoredOptions<'de>,
     /// What becomes of the answer, if it is to be a summary on a route of its own.
     compaction: Option<CompactionNotes>,
+    generate: Option<bool>,
     websocket: WebSocketMessage<'de>,
 }
 
@@ -125,6 +126,7 @@ impl<'de> RequestBody<'de> for ResponsesBody<'de> {
             "conversation" => {
                 self.stored.conversation = reader.nullable(fields, name, ConversationShape)?;
             }
+            "generate" => self.generate = reader.nullable(fields, name, BooleanShape)?,
             "type" | "stream_id" => self.websocket.read(name, reader, fields)?,
             _ => reader.unknown(fields, name)?,
         }
@@ -133,6 +135,10 @@ impl<'de> RequestBody<'de> for ResponsesBody<'de> {
 }
 
 impl<'de> TurnRequestBody<'de> for ResponsesBody<'de> {
+    fn generates(&self) -> bool {
+        self.generate != Some(false)
+    }
+
     fn into_request(self, reader: &mut Reader<'_>) -> Result<NeutralRequest<'de>, Problem> {
         let mut storage = self.stored.settle()?;
         let echo = self.echo(&storage);

@@ -28,6 +28,7 @@ pub const RESPONSES_PARAMETERS: &[Parameter] = &[
     Parameter::row("background", Values::Boolean, Honoured, "the response runs without its client; see Background responses"),
     Parameter::row("parallel_calls", Values::Integer(1, 20), Honoured, "so many attempts, of which one answer is made; see [Fan-out](chat-completions.md#fan-out)"),
     Parameter::row("airlock", Values::Object, Honoured, "`synthesis`, `quorum`, `grace_ms`, `deadline_ms`, `candidates`; see [Fan-out](chat-completions.md#fan-out)"),
+    Parameter::row("generate", Values::Boolean, Honoured, "false answers at once without output; see Warming up"),
     Parameter::row("type", Values::Text, Honoured, "on a WebSocket: `response.create`, required. Over HTTP it is ignored and named"),
     Parameter::row("stream_id", Values::Text, Honoured, "on a WebSocket: each event of the response repeats it. Over HTTP it is ignored and named"),
     // Accepted.

@@ -299,19 +299,9 @@ impl<'de> SettledStorage<'de> {
             return ResponseStorage::default();
         };
         let seed = seed(&request.id, &request.seed);
-        let background = self.background.then(|| {
-            queued_response(
-                &Context {
-                    id: request.id.clone(),
-                    arrived: request.arrived,
-                    dialect: RESPONSES_DIALECT.to_owned(),
-                    model: model.to_owned(),
-                    notes: String::new(),
-                    seed: request.seed.clone(),
-                },
-                notes,
-            )
-        });
+        let background = self
+            .background
+            .then(|| queued_response(&context(request, model), notes));
         let own = own.into_iter().enumerate();
         let own = own.map(|(index, item)| item.into_stored(seed, index));
         let object = NewObject {
@@ -341,6 +331,18 @@ impl<'de> SettledStorage<'de> {
                 },
             }),
         }
+    }
+}
+
+/// The context of a response that is written before its turn begins, or without one.
+pub(super) fn context(request: &Request, model: &str) -> Context {
+    Context {
+        id: request.id.clone(),
+        arrived: request.arrived,
+        dialect: RESPONSES_DIALECT.to_owned(),
+        model: model.to_owned(),
+        notes: String::new(),
+        seed: request.seed.clone(),
     }
 }
 

@@ -198,6 +198,21 @@ impl<'a> ResponseStatus<'a> {
         }
     }
 
+    /// Of a response without a turn.
+    pub(super) fn without_output(at: u64) -> Self {
+        Self {
+            status: "completed",
+            completed_at: Some(at),
+            usage: Some(Usage {
+                input: 0,
+                cached: 0,
+                output: 0,
+                reasoning: 0,
+            }),
+            ..Self::default()
+        }
+    }
+
     /// Of a response in the background, the turn is interrupted only if its client cancels it.
     pub(super) fn failed(problem: &'a Problem, is_in_background: bool) -> Self {
         if is_in_background && is_interruption(problem) {

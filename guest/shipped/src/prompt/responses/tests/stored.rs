@@ -54,7 +54,7 @@ pub(super) fn with_loaded(
 }
 
 /// What of a plan reaches Codex, and what resumes a turn.
-fn turn(plan: Plan) -> Plan {
+pub(super) fn turn(plan: Plan) -> Plan {
     let notes = PlanNotes::from_text(&plan.notes);
     Plan {
         notes: format!("{:?}", notes.tools),
