@@ -96,7 +96,9 @@ pub(crate) fn output_items(response: &str) -> Vec<StoredItem> {
     let output = object.map(|object| object.output).unwrap_or_default();
     let item = |item: &RawValue| {
         let text = item.get();
-        let OutputItem { id } = serde_json::from_str(text).ok()?;
+        let OutputItem { mut id } = serde_json::from_str(text).ok()?;
+        // Some models' identifiers are longer than a key may be. Such an item cannot be referred to.
+        id.truncate(id.floor_char_boundary(ID_AT_MOST));
         Some(StoredItem {
             id,
             text: text.to_owned(),
@@ -112,6 +114,15 @@ mod tests {
     use super::*;
 
     const RESPONSE: &str = r#"{"id":"resp_1","status":"completed","output":[{"id":"msg_1","type":"message","content":[{"text":"\"]"}]},{"id":"fc_1"}],"store":true,"background":false,"conversation":{"id":"conv_1"}}"#;
+
+    #[test]
+    fn a_long_identifier_of_the_model_is_cut() {
+        let long = "é".repeat(200);
+        let response = RESPONSE.replace("msg_1", &long);
+        let items = output_items(&response);
+        assert_eq!((items[0].id.len(), items[1].id.as_str()), (256, "fc_1"));
+        assert!(items[0].text.contains(&long));
+    }
 
     #[test]
     fn a_head_has_the_response_as_it_is() {

@@ -150,12 +150,20 @@ impl<'de> TurnRequestBody<'de> for ResponsesBody<'de> {
         };
         self.stored.check(&input)?;
         let compaction = match self.compaction {
+            None if input.is_to_be_compacted && self.stored.conversation.is_some() => {
+                let message = "only allowed without a `compaction_trigger`: a conversation keeps its items; compact its items with POST /v1/responses/compact, and begin another";
+                return Err(invalid("conversation", message));
+            }
             None if input.is_to_be_compacted => {
                 storage.detach();
                 Some(CompactionNotes::Response)
             }
             requested => requested,
         };
+        if self.generate == Some(false) && self.stored.conversation.is_some() {
+            let message = "only allowed without `generate: false`: add items with POST /v1/conversations/{conversation_id}/items";
+            return Err(invalid("conversation", message));
+        }
         let stream = self.stream || self.websocket.is_message;
         if self.stream_options.is_some() && !stream {
             let message = "only allowed together with `stream: true`";

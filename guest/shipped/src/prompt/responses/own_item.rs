@@ -7,7 +7,7 @@ use crate::bindings::airlock::policy::types::StoredItem;
 use crate::json;
 use crate::prompt::typed::TypedObject;
 
-/// The number in front of an item's index in its identifier. It tells the items of a request from those of its output.
+/// The number in front of an item's index in its identifier. It distinguishes the items of a request from those of its output.
 const INPUT: &str = "ff";
 
 /// An item of a request.
@@ -47,14 +47,19 @@ impl<'de> OwnItem<'de> {
     pub(super) fn of_stored(item: &'de StoredItem) -> Self {
         Self {
             id: Some(Cow::Borrowed(&item.id)),
-            prefix: "",
+            prefix: "item",
             text: Cow::Borrowed(&item.text),
         }
     }
 
-    /// The item to store: with the client's identifier if it can be one, or one that is made of the seed and the item's index.
-    pub(super) fn into_stored(self, seed: &str, index: usize) -> StoredItem {
-        let id = self.id.filter(|id| is_identifier(id));
+    /// The client's identifier, if it can be one.
+    pub(super) fn identifier(&self) -> Option<Cow<'de, str>> {
+        self.id.clone().filter(|id| is_identifier(id))
+    }
+
+    /// The item to store: with the client's identifier if it can be one and `keeps_id`, as no other item has it, or one that is made of the seed and the item's index.
+    pub(super) fn into_stored(self, seed: &str, index: usize, keeps_id: bool) -> StoredItem {
+        let id = self.id.filter(|id| keeps_id && is_identifier(id));
         StoredItem {
             id: id.map_or_else(
                 || format!("{}_{seed}{INPUT}{index:04x}", self.prefix),

@@ -30,7 +30,7 @@ pub(in crate::prompt) fn retrieve(request: &Request) -> Result<Action, Problem> 
             return Ok(respond(response.body()));
         }
         if !response.object.has_log {
-            let message = "this response has no stream: only that of a response in the background can be sent again, until ten minutes after its end; leave `stream` out";
+            let message = "this response has no stream: only that of a response with `background: true` and `stream: true` can be sent again, until ten minutes after its end; leave `stream` out";
             return Err(Problem {
                 kind: ProblemKind::NotFound,
                 ..invalid("stream", message)

@@ -1,6 +1,7 @@
 //! What a request has of stored responses: what it continues, what it refers to, and how its own response is stored.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 
 use super::conversations::FORMAT as CONVERSATION_FORMAT;
 use super::input::InputItems;
@@ -45,6 +46,8 @@ pub(super) struct SettledStorage<'de> {
     copied: &'de [StoredItem],
     /// Whether the object continues that of `previous`.
     has_base: bool,
+    /// Whether the object has no items but those of the output.
+    is_detached: bool,
     request: Option<&'de Request>,
 }
 
@@ -75,7 +78,7 @@ impl<'de> StoredOptions<'de> {
             .request
             .map_or("", |request| seed(&request.id, &request.seed));
         let own = own.into_iter().enumerate();
-        own.map(|(index, item)| item.into_stored(seed, index))
+        own.map(|(index, item)| item.into_stored(seed, index, true))
             .collect()
     }
 
@@ -123,10 +126,17 @@ impl<'de> StoredOptions<'de> {
             }
             items.push(id.clone().into_owned());
         }
-        items.sort_unstable();
-        items.dedup();
         if items.len() > REFERENCES_AT_MOST {
             let message = format!("at most {REFERENCES_AT_MOST} references to stored items");
+            return Err(invalid("input", &message));
+        }
+        items.sort_unstable();
+        let twice = items.windows(2).find(|pair| pair[0] == pair[1]);
+        if let Some(id) = twice.and_then(|pair| pair.first()) {
+            let message = format!(
+                "two references to the item '{}': refer to it once",
+                quoted(id)
+            );
             return Err(invalid("input", &message));
         }
         let named = self.previous.iter().chain(&self.conversation);
@@ -259,6 +269,7 @@ impl<'de> StoredOptions<'de> {
             conversation: self.conversation.clone(),
             copied: if copies { self.chain() } else { &[] },
             has_base: self.previous.is_some() && !copies,
+            is_detached: false,
             request: self.request,
         })
     }
@@ -274,10 +285,11 @@ impl<'de> SettledStorage<'de> {
         self.background
     }
 
-    /// Stores the response without the items before it, which its output replaces.
+    /// Stores the response without the items before it and those of the request, which its output replaces.
     pub(super) fn detach(&mut self) {
         self.has_base = false;
         self.copied = &[];
+        self.is_detached = true;
     }
 
     /// The note for the reply. None if the response is not stored.
@@ -302,8 +314,21 @@ impl<'de> SettledStorage<'de> {
         let background = self
             .background
             .then(|| queued_response(&context(request, model), notes));
-        let own = own.into_iter().enumerate();
-        let own = own.map(|(index, item)| item.into_stored(seed, index));
+        let own = if self.is_detached { Vec::new() } else { own };
+        let chain = request.loaded.iter().flat_map(|loaded| &loaded.objects);
+        let chain = chain.flat_map(|object| &object.items);
+        let mut taken: BTreeSet<&str> = chain.map(|item| item.id.as_str()).collect();
+        let ids: Vec<_> = own
+            .iter()
+            .map(OwnItem::identifier)
+            .map(|id| id.map(Cow::into_owned))
+            .collect();
+        let kept: Vec<bool> = ids
+            .iter()
+            .map(|id| id.as_deref().is_some_and(|id| taken.insert(id)))
+            .collect();
+        let own = own.into_iter().zip(&kept).enumerate();
+        let own = own.map(|(index, (item, is_kept))| item.into_stored(seed, index, *is_kept));
         let object = NewObject {
             key: response_id(seed),
             format: RESPONSE_FORMAT.to_owned(),

@@ -60,7 +60,8 @@ pub(super) fn output_id(item: &AnswerItem, seed: &str, index: usize) -> String {
         AnswerItem::Message(message) => (&message.id, "msg"),
         AnswerItem::Reasoning(reasoning) => (&reasoning.id, "rs"),
     };
-    id.clone().unwrap_or_else(|| item_id(prefix, seed, index))
+    let id = id.clone().filter(|id| !id.is_empty());
+    id.unwrap_or_else(|| item_id(prefix, seed, index))
 }
 
 /// Bytes of all items of the output, or a few more.
