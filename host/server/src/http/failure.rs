@@ -161,12 +161,13 @@ impl HttpError {
     }
 
     /// The error as a message of a WebSocket, and a line in the log.
-    pub(super) fn into_websocket_error(self) -> String {
+    pub(super) fn into_websocket_error(self, stream_id: Option<&str>) -> String {
         log(&self.failure);
         let problem = &self.failure.problem;
         let error = WebSocketError {
             r#type: "error",
             status: self.status.as_u16(),
+            stream_id,
             error: EnvelopedError::of(problem),
         };
         // Strings and numbers always serialise.
@@ -280,6 +281,8 @@ struct ErrorResponse<'a> {
 struct WebSocketError<'a> {
     r#type: &'static str,
     status: u16,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stream_id: Option<&'a str>,
     error: EnvelopedError<'a>,
 }
 

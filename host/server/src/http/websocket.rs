@@ -13,6 +13,7 @@ use axum::http::{Method, StatusCode, Uri};
 use axum::response::Response;
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{FutureExt as _, SinkExt as _, StreamExt as _};
+use serde::Deserialize;
 use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_tungstenite::tungstenite;
@@ -47,6 +48,9 @@ const WAITING: usize = 8;
 
 /// How long a socket may be open, as on OpenAI's API. The response that runs then ends first.
 const LIFETIME: Duration = Duration::from_secs(60 * 60);
+
+/// The most bytes of a `stream_id` that errors repeat.
+const STREAM_ID_BYTES: usize = 256;
 
 /// How long a client may take to answer a closing handshake.
 const CLOSE: Duration = Duration::from_secs(2);
@@ -226,7 +230,7 @@ impl WebSocketConnection {
         let message = "Responses websocket connection limit reached (60 minutes). Create a new websocket connection to continue.";
         let code = "websocket_connection_limit_reached";
         let failure = Failure::new(ProblemKind::InvalidRequest, code, message);
-        let error = HttpError::from(failure).into_websocket_error();
+        let error = HttpError::from(failure).into_websocket_error(None);
         let _ = send(sink, Message::text(error)).await;
         Some(SocketEnd::Close(
             close_code::NORMAL,
@@ -280,6 +284,7 @@ impl WebSocketConnection {
             metrics: self.state.metrics.request(PATH),
             objects: self.objects.clone(),
             started: Instant::now(),
+            stream_id: None,
             status: None,
             succeeded: false,
         };
@@ -300,6 +305,7 @@ impl WebSocketConnection {
             Ok(request) => request,
             Err(error) => return fail(sink, log_entry, error).await,
         };
+        log_entry.stream_id = stream_id(&text);
         let parsed = ParsedRequest {
             id,
             arrived: clock::unix_ms(),
@@ -397,6 +403,8 @@ struct SocketLogEntry {
     metrics: RequestMetrics,
     objects: ConnectionObjects,
     started: Instant,
+    /// The client's name of the request, which its errors repeat.
+    stream_id: Option<String>,
     /// None: the client has left.
     status: Option<StatusCode>,
     succeeded: bool,
@@ -428,9 +436,21 @@ async fn fail(
     error: HttpError,
 ) -> Result<(), SocketEnd> {
     let status = error.status();
-    send(sink, Message::text(error.into_websocket_error())).await?;
+    let message = error.into_websocket_error(log_entry.stream_id.as_deref());
+    send(sink, Message::text(message)).await?;
     log_entry.status = Some(status);
     Ok(())
+}
+
+/// The client's name of a request, by which it assigns what it receives. None: the request has no valid one.
+fn stream_id(text: &str) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Named {
+        stream_id: Option<String>,
+    }
+    memchr::memmem::find(text.as_bytes(), b"\"stream_id\"")?;
+    let Named { stream_id } = serde_json::from_str(text).ok()?;
+    stream_id.filter(|id| (1..=STREAM_ID_BYTES).contains(&id.len()))
 }
 
 /// The text of a message. None: a ping or pong.

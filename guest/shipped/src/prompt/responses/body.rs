@@ -142,6 +142,7 @@ impl<'de> TurnRequestBody<'de> for ResponsesBody<'de> {
     fn into_request(self, reader: &mut Reader<'_>) -> Result<NeutralRequest<'de>, Problem> {
         let mut storage = self.stored.settle()?;
         let echo = self.echo(&storage);
+        let stream = self.streams()?;
         let Some(model) = self.model else {
             return Err(missing("model", "name a model of /v1/models, or `default`"));
         };
@@ -163,11 +164,6 @@ impl<'de> TurnRequestBody<'de> for ResponsesBody<'de> {
         if self.generate == Some(false) && self.stored.conversation.is_some() {
             let message = "only allowed without `generate: false`: add items with POST /v1/conversations/{conversation_id}/items";
             return Err(invalid("conversation", message));
-        }
-        let stream = self.stream || self.websocket.is_message;
-        if self.stream_options.is_some() && !stream {
-            let message = "only allowed together with `stream: true`";
-            return Err(invalid("stream_options", message));
         }
         let mut tools = self.tools.tools;
         tools.extend(input.tools);
@@ -248,6 +244,16 @@ impl ResponsesBody<'_> {
         Ok(format!(
             r#"{{"object":"response.input_tokens","input_tokens":{tokens}}}"#
         ))
+    }
+
+    /// Whether the response is a stream.
+    fn streams(&self) -> Result<bool, Problem> {
+        let streams = self.stream || self.websocket.is_message;
+        if self.stream_options.is_some() && !streams {
+            let message = "only allowed together with `stream: true`";
+            return Err(invalid("stream_options", message));
+        }
+        Ok(streams)
     }
 
     /// The members of the response that repeat the request, as JSON.

@@ -19,15 +19,8 @@ pub(in crate::prompt) fn warm_up(
     let response = warm_up_response(&context(request, &parsed.model), &notes);
     let mut changes = Vec::new();
     if let Some(mut object) = parsed.storage.object {
-        // The conversation receives the items of every response that is stored.
-        if let Some(conversation) = parsed.storage.lock {
-            changes.push(ObjectChange::Append((
-                conversation.key,
-                object.items.clone(),
-            )));
-        }
         object.head = head(&response.body);
-        changes.insert(0, ObjectChange::Put(object));
+        changes.push(ObjectChange::Put(object));
     }
     ImmediateResponse {
         body: if parsed.stream {

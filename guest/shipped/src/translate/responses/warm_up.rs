@@ -11,7 +11,7 @@ use crate::translate::heading::Heading;
 pub(crate) struct WarmUpResponse {
     /// The Response object, as one line of JSON.
     pub(crate) body: String,
-    /// The stream, with its sequence numbers: the policy knows them, as this is all of it.
+    /// The stream.
     pub(crate) frames: Vec<Frame>,
 }
 
@@ -33,12 +33,6 @@ pub(crate) fn warm_up_response(context: &Context, notes: &ResponsesNotes) -> War
     );
     let body = events.response_of(&completed).to_owned();
     let mut frames = vec![begun, completed];
-    for (number, frame) in frames.iter_mut().enumerate() {
-        let offset = frame.number.take();
-        if let Some(offset) = offset.and_then(|offset| usize::try_from(offset).ok()) {
-            frame.data.insert_str(offset, &number.to_string());
-        }
-    }
     frames.extend(events.done());
     WarmUpResponse { body, frames }
 }

@@ -127,7 +127,7 @@ fn a_warm_up_has_both_forms() {
 }
 
 #[test]
-fn a_warm_up_of_a_conversation_extends_it() {
+fn a_conversation_is_not_warmed_up() {
     let conversation = StoredObject {
         format: crate::prompt::responses::conversations::FORMAT.to_owned(),
         ..response(
@@ -137,18 +137,8 @@ fn a_warm_up_of_a_conversation_extends_it() {
         )
     };
     let body = json!({"model": "m", "input": "y", "generate": false, "conversation": "conv_1"});
-    let response = answered(&with_loaded(&body, vec![conversation], vec![]));
-    let [
-        ObjectChange::Put(object),
-        ObjectChange::Append((key, items)),
-    ] = response.changes.as_slice()
-    else {
-        panic!("{:?}", response.changes);
-    };
-    assert_eq!(key, "conv_1");
-    let items: Vec<&str> = items.iter().map(|item| item.id.as_str()).collect();
-    assert_eq!(items, ["msg_5eedff0000"]);
-    assert_eq!(object.items[0].id, "msg_5eedff0000");
+    let problem = render(&with_loaded(&body, vec![conversation], vec![])).unwrap_err();
+    assert_eq!(problem.param.as_deref(), Some("conversation"));
 }
 
 #[test]
