@@ -201,12 +201,12 @@ impl Objects {
         changes: Vec<ObjectChange>,
     ) -> Result<(), Failure> {
         let mut stored = Vec::new();
-        let mut kept = Vec::new();
+        let mut of_connection = Vec::new();
         let mut deleted = Vec::new();
         for change in changes {
             match change {
                 ObjectChange::Put(object) if object.place == ObjectPlace::Connection => {
-                    kept.push(object);
+                    of_connection.push(object);
                 }
                 ObjectChange::Delete(key) => {
                     self.stop(&client.owner, &key).await;
@@ -228,7 +228,8 @@ impl Objects {
             self.0.logs.remove(&client.owner, &key);
         }
         if let Some(connection) = &client.connection {
-            kept.into_iter()
+            of_connection
+                .into_iter()
                 .for_each(|object| connection.put(object, Vec::new()));
         }
         Ok(())

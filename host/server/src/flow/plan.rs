@@ -21,8 +21,8 @@ use airlock_policy::{Chosen, Client, Fault, Session};
 use airlock_types::failure::Failure;
 use airlock_types::offload::{LARGE, offload};
 use airlock_types::wit::{
-    Action, Loaded, ObjectChange, ObjectKeys, ObjectLock, ObjectPlace, Plan, ProblemKind, Request,
-    StoredItem, Transport,
+    Action, ImmediateResponse, Loaded, ObjectChange, ObjectKeys, ObjectLock, ObjectPlace, Plan,
+    ProblemKind, Request, StoredItem, Transport,
 };
 
 /// How many times a policy may load for one request.
@@ -132,7 +132,7 @@ impl Flow {
             shadow.follow(&mut session, &request.id, bytes);
         }
         self.recorder.follow(&mut session, &request.id, bytes);
-        let rendering = Rendering {
+        let rendering = RequestRendering {
             stored: self.objects.clone(),
             session,
             request,
@@ -195,7 +195,7 @@ async fn run_offloaded(
 }
 
 /// A request that the policy renders.
-struct Rendering {
+struct RequestRendering {
     stored: Objects,
     session: Session,
     request: Request,
@@ -206,27 +206,14 @@ struct Rendering {
     metrics: RequestMetrics,
 }
 
-impl Rendering {
+impl RequestRendering {
     /// Has the policy render the request, and makes a conversation of its plan.
     async fn run(mut self) -> Result<RenderedRequest, Failure> {
         let before = self.session.memory_bytes();
         let mut plan = match self.action().await? {
             Action::Run(plan) => plan,
-            Action::Respond(mut response) => {
-                if !response.changes.is_empty() {
-                    self.attachments.expect_images()?;
-                }
-                for items in response.changes.iter_mut().filter_map(changed_items) {
-                    restore(items, &mut self.attachments)?;
-                }
-                let changes = self.stored.change(&self.objects, response.changes);
-                changes.await?;
-                let body = if response.frames.is_empty() {
-                    FlowBody::Json(self.attachments.restore(response.body)?)
-                } else {
-                    SequenceNumbers::default().insert(&mut response.frames);
-                    FlowBody::Frames(response.frames)
-                };
+            Action::Respond(response) => {
+                let body = self.respond(response).await?;
                 return Ok(RenderedRequest::Answered(body));
             }
             Action::Follow(position) => {
@@ -279,6 +266,23 @@ impl Rendering {
             client: self.client,
             metrics: self.metrics,
         })))
+    }
+
+    /// Makes the changes of a response without a turn, and returns its body.
+    async fn respond(&mut self, mut response: ImmediateResponse) -> Result<FlowBody, Failure> {
+        if !response.changes.is_empty() {
+            self.attachments.expect_images()?;
+        }
+        for items in response.changes.iter_mut().filter_map(changed_items) {
+            restore(items, &mut self.attachments)?;
+        }
+        let changes = self.stored.change(&self.objects, response.changes);
+        changes.await?;
+        if response.frames.is_empty() {
+            return Ok(FlowBody::Json(self.attachments.restore(response.body)?));
+        }
+        SequenceNumbers::default().insert(&mut response.frames);
+        Ok(FlowBody::Frames(response.frames))
     }
 
     /// Locks an object that the response uses alone.

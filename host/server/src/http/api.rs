@@ -94,17 +94,26 @@ pub(super) async fn serve(
         FlowBody::Frames(frames) => sse::response(sse::whole_body(&frames)),
         FlowBody::Json(body) => json::response(StatusCode::OK, body),
     };
-    if let Some(names) = ignored(&result.ignored_parameters) {
+    add_headers(
+        &mut response,
+        &result.ignored_parameters,
+        result.continuation,
+    );
+    Ok(response)
+}
+
+/// Adds the headers of what is ignored, and of how a turn continued.
+fn add_headers(response: &mut Response, ignored_parameters: &[String], turn: Option<Continuation>) {
+    if let Some(names) = ignored(ignored_parameters) {
         response.headers_mut().insert(IGNORED, names);
     }
-    if let Some(continuation) = result.continuation {
+    if let Some(continuation) = turn {
         let value = HeaderValue::from_static(match continuation {
             Continuation::Resumed => "resumed",
             Continuation::Rebuilt => "rebuilt",
         });
         response.headers_mut().insert(TURN, value);
     }
-    Ok(response)
 }
 
 /// The owner of the objects of all requests.

@@ -15,10 +15,10 @@ const BYTES: usize = 32 << 20;
 
 /// The objects of a WebSocket, each with the items of its whole chain. Those that were used last are kept. Clones share them.
 #[derive(Clone, Debug, Default)]
-pub struct ConnectionObjects(Arc<Mutex<ConnectionState>>);
+pub struct ConnectionObjects(Arc<Mutex<ConnectionMemory>>);
 
 #[derive(Debug, Default)]
-struct ConnectionState {
+struct ConnectionMemory {
     /// Those that were used last at the end.
     objects: VecDeque<StoredObject>,
     /// The keys that the present request has loaded.
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn those_used_last_are_kept() {
+    fn those_used_last_stay() {
         let objects = ConnectionObjects::default();
         for number in 0..OBJECTS {
             objects.put(object(&number.to_string(), 1), Vec::new());
