@@ -27,6 +27,7 @@ impl Arena {
         let gate = Gate::new();
         let script = Script::new()
             .describe_models("stamp:trap:models")
+            .when("a long answer", |turn| turn.text(&"x".repeat(20_000)))
             .when("beside", |turn| {
                 turn.text("before ").hold(&gate).text("after")
             });
@@ -204,8 +205,9 @@ async fn what_is_given_out_is_bounded_by_event_and_by_request() -> Result<()> {
     // A large output of the model is no fault of the policy.
     let (status, code) = (502, "answer_too_large");
     let arena = Arena::open("[sandbox]\nevent_bytes = \"1KiB\"").await?;
-    let long = "x".repeat(20_000);
-    arena.stream_fails_as(code, &long, "frames for").await?;
+    arena
+        .stream_fails_as(code, "a long answer", "frames for")
+        .await?;
     arena.holds().await?;
 
     let arena = Arena::open("[sandbox]\noutput_bytes = \"4KiB\"").await?;

@@ -177,7 +177,6 @@ def refused():
     document = {"type": "input_file", "file_data": "data:application/pdf;base64,AA=="}
     for param, more in [
         ("previous_response_id", {"previous_response_id": "resp_1"}),
-        ("conversation", {"conversation": "conv_1"}),
         ("background", {"background": True}),
         ("prompt", {"prompt": {"id": "pmpt_1"}}),
         ("top_logprobs", {"top_logprobs": 3}),

@@ -11,6 +11,7 @@ mod objects; // stored responses and conversations
 mod parked_turns; // turns that wait for their client's tools
 mod plan; // from a parsed request to a planned one
 mod pump; // from events to frames
+mod response; // what a request becomes for its client
 mod response_stream; // the body of a streamed response
 mod run; // from an admitted request to a response
 mod turn_set; // the events of several turns in one sequence
@@ -27,8 +28,8 @@ use self::parked_turns::ParkedTurns;
 pub use self::plan::{ParsedRequest, RequestRoute};
 use self::plan::{PlannedRequest, RenderedRequest};
 pub use self::pump::StreamPiece;
+pub use self::response::{Continuation, FlowBody, FlowResponse};
 pub use self::response_stream::ResponseStream;
-pub use self::run::{Continuation, FlowBody, FlowResponse};
 use crate::config::{ServerConfig, ServerLimits, ServerTurnLimits};
 use airlock_base::task::Tasks;
 use airlock_codex::{CLIENT_NAME, Codex, DEPTH_HEADER, FleetReport, ModelReport};

@@ -11,7 +11,7 @@ use crate::soon;
 /// An event or comment of a stream.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Frame {
-    /// `data:` with JSON.
+    /// `data:` with JSON. If the event has a name, the JSON has it as its `type`.
     Data(Value),
     /// `data: [DONE]`.
     Done,
@@ -209,7 +209,11 @@ impl Frame {
 /// Parses a block, which must be a comment or one line of data.
 fn frame(block: &str) -> Result<Frame> {
     let mut lines = block.trim_end_matches('\n').split('\n');
-    let line = lines.next().unwrap_or_default();
+    let mut line = lines.next().unwrap_or_default();
+    let name = line.strip_prefix("event: ");
+    if name.is_some() {
+        line = lines.next().unwrap_or_default();
+    }
     if let Some(rest) = lines.next() {
         bail!("a frame of more than one line: {line:?}, {rest:?}");
     }
@@ -222,7 +226,12 @@ fn frame(block: &str) -> Result<Frame> {
     if data == "[DONE]" {
         return Ok(Frame::Done);
     }
-    Ok(Frame::Data(serde_json::from_str(data).with_context(
-        || format!("data that is no JSON: {data:?}"),
-    )?))
+    let data: Value =
+        serde_json::from_str(data).with_context(|| format!("data that is no JSON: {data:?}"))?;
+    if let Some(name) = name
+        && data["type"] != name
+    {
+        bail!("an event named {name} with {data}");
+    }
+    Ok(Frame::Data(data))
 }

@@ -229,6 +229,7 @@ fn a_shadows_tally_is_exported() {
             capacity: 1 << 20,
         }),
         background_responses: 1,
+        store_failures: 0,
         log_bytes: 640,
         lost_lines: 0,
     };

@@ -7,7 +7,7 @@ use tracing::Instrument as _;
 use super::objects::{BackgroundResponse, ObjectRecorder};
 use super::plan::PlannedRequest;
 use super::pump::{Pump, StreamPiece};
-use super::run::FlowBody;
+use super::response::FlowBody;
 use super::{Flow, FlowResponse};
 use airlock_policy::{Client, Fault, Release};
 use airlock_store::{FrameLogWriter, LoggedFrame};

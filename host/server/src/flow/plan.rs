@@ -10,7 +10,7 @@ use tracing::Span;
 use super::large_body::BodyPermits;
 use super::objects::{LockGuard, ObjectClient, Objects};
 use super::pump::SequenceNumbers;
-use super::run::FlowBody;
+use super::response::FlowBody;
 use super::{Caller, Flow};
 use airlock_attachments::Attachments;
 use airlock_base::memory::MemoryShare;

@@ -10,14 +10,14 @@ use super::objects::ObjectRecorder;
 use super::parked_turns::ParkedTurns;
 use super::plan::PlannedRequest;
 use super::pump::Pump;
+use super::response::{Continuation, FlowBody, FlowResponse};
 use super::response_stream::ResponseStream;
 use super::turn_set::{ANSWER, TurnSet};
 use airlock_codex::{Conversation, Permit, TurnContext};
 use airlock_metrics::RequestMetrics;
 use airlock_policy::Session;
-use airlock_store::FrameLogReader;
 use airlock_types::failure::Failure;
-use airlock_types::wit::{Brief, Context, Frame, ProblemKind, Resume};
+use airlock_types::wit::{Brief, Context, ProblemKind, Resume};
 
 /// A request that may start its turns.
 pub(super) struct AdmittedRequest {
@@ -38,48 +38,6 @@ pub(super) struct AdmittedRequest {
     resume: Option<Resume>,
     ignored_parameters: Vec<String>,
     metrics: RequestMetrics,
-}
-
-/// The response to a request.
-pub struct FlowResponse {
-    /// Parameters of the request that are not honoured.
-    pub ignored_parameters: Vec<String>,
-    /// How the turn that called the client's tools continued. None: the request has no tool results.
-    pub continuation: Option<Continuation>,
-    /// The body.
-    pub body: FlowBody,
-}
-
-/// How a turn continues with the results of its tool calls. The answer is the same.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Continuation {
-    /// The parked turn resumed.
-    Resumed,
-    /// The parked turn was gone, and a new turn continues its conversation.
-    Rebuilt,
-}
-
-impl FlowResponse {
-    /// The response to a request that needs no turn.
-    pub(super) fn answered(body: FlowBody) -> Self {
-        Self {
-            ignored_parameters: Vec::new(),
-            continuation: None,
-            body,
-        }
-    }
-}
-
-/// The body of a response, in the form that the client requested.
-pub enum FlowBody {
-    /// Frames as they come. Dropping it stops the turns.
-    Stream(ResponseStream),
-    /// The frames of a background response. Dropping it stops nothing.
-    Log(FrameLogReader),
-    /// A stream that needs no turn. At least one frame.
-    Frames(Vec<Frame>),
-    /// The complete response.
-    Json(String),
 }
 
 impl Flow {

@@ -249,6 +249,7 @@ fn failed(problem: Problem) -> Closing {
     Closing {
         frames: vec![error(&problem), done()],
         body: Err(problem),
+        object: None,
     }
 }
 

@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 
 use crate::Policy;
 use crate::bindings::airlock::policy::types::{
-    Brief, InputItem, Problem, ProblemKind, Request, Selection, Transport};
+    Brief, InputItem, Problem, ProblemKind, Request, Selection,
+};
 use crate::bindings::exports::airlock::policy::prompt::{Action, Guest, Plan};
 
 /// A rule for every answer.
@@ -188,6 +189,7 @@ fn wrong(message: &str, param: Option<&str>) -> Problem {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bindings::airlock::policy::types::Transport;
 
     fn render(body: &str) -> Result<Plan, Problem> {
         let action = Policy::render(Request {
