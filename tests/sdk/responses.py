@@ -177,7 +177,7 @@ def refused():
     document = {"type": "input_file", "file_data": "data:application/pdf;base64,AA=="}
     for param, more in [
         ("previous_response_id", {"previous_response_id": "resp_1"}),
-        ("background", {"background": True}),
+        ("background", {"background": True, "store": False}),
         ("prompt", {"prompt": {"id": "pmpt_1"}}),
         ("top_logprobs", {"top_logprobs": 3}),
         ("input[1]", {"input": [user, {"type": "item_reference", "id": "msg_1"}]}),
