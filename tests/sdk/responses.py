@@ -180,7 +180,6 @@ def refused():
         ("background", {"background": True, "store": False}),
         ("prompt", {"prompt": {"id": "pmpt_1"}}),
         ("top_logprobs", {"top_logprobs": 3}),
-        ("input[1]", {"input": [user, {"type": "item_reference", "id": "msg_1"}]}),
         ("input[0].content[0]", {"input": [{"role": "user", "content": [document]}]}),
         ("tools[0]", {"tools": [{"type": "file_search", "vector_store_ids": ["vs_1"]}]}),
         ("tools[0]", {"tools": [{"type": "code_interpreter", "container": {"type": "auto"}}]}),
@@ -188,6 +187,8 @@ def refused():
     ]:
         error = fails(openai.BadRequestError, more.pop("input", "hi"), **more)
         assert (error.param or "").startswith(param), f"{param}: {error}"
+    error = fails(openai.NotFoundError, [user, {"type": "item_reference", "id": "msg_1"}])
+    assert (error.param or "").startswith("input[1]"), error
 
 
 def errors():
