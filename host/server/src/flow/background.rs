@@ -57,7 +57,7 @@ impl Flow {
         );
         let task = async move {
             flow.background(planned, models, recorder, (response, log))
-                .await
+                .await;
         };
         self.tasks.spawn("background", task.instrument(span));
         Ok(FlowResponse {
