@@ -3,9 +3,7 @@
 //! A strategy is one `impl Strategy`, and `impl Strategies` lists those of the policy. The rest of this file exports
 //! the shipped policy's functions. The host does not change.
 
-use airlock_shipped_policy::bindings::airlock::policy::types::{
-    Event, Model, Problem, Request, Transport,
-};
+use airlock_shipped_policy::bindings::airlock::policy::types::{Event, Model, Problem, Request};
 use airlock_shipped_policy::bindings::exports::airlock::policy::{
     admit, manifest, prompt, relay, synthesize, translate,
 };
@@ -127,7 +125,7 @@ mod tests {
     #![allow(clippy::panic, clippy::unwrap_used, reason = "tests")]
 
     use airlock_shipped_policy::bindings::airlock::policy::types::{
-        Brief, Choice, Context, Ending, InputItem,
+        Brief, Choice, Context, Ending, InputItem, Transport,
     };
     use airlock_shipped_policy::bindings::exports::airlock::policy::synthesize::{
         GuestPanel, Message, Outcome, Verdict,

@@ -309,7 +309,7 @@ fn references_without_end_are_refused() {
     let (_, mut attachments) = Attachments::lift(format!(
         r#"{{"input":[{{"content":[{{"image_url":"{url}"}}]}}]}}"#
     ));
-    let references = vec![r#"{"image_url":"attachment:0"}"#; 5].join(",");
+    let references = [r#"{"image_url":"attachment:0"}"#; 5].join(",");
     let refused = attachments.restore(format!("[{references}]")).unwrap_err();
     assert_eq!(
         refused.problem.code.as_deref(),

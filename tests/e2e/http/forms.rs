@@ -2,7 +2,6 @@
 
 use airlock_tests::{FakeCodex, Gateway, Script};
 use anyhow::Result;
-use reqwest::Method;
 use serde_json::json;
 
 use super::{Raw, read_to_end, send};

@@ -29,10 +29,10 @@ async fn a_response_repeats_a_large_request_without_a_fault() -> Result<()> {
         .send()
         .await?;
     let events = soon("the end of the stream", response.text()).await??;
-    let names = events
+    let mut names = events
         .lines()
         .filter_map(|line| line.strip_prefix("event: "));
-    assert_eq!(names.last(), Some("response.completed"));
+    assert_eq!(names.next_back(), Some("response.completed"));
     Ok(())
 }
 

@@ -1,4 +1,5 @@
 //! Responses that run without their client.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 use airlock_tests::{FakeCodex, Gate, Gateway, Script, soon};
 use anyhow::Result;

@@ -84,7 +84,11 @@ async fn a_conversation_is_used_by_one_response_at_a_time() -> Result<()> {
         gate.open();
         anyhow::Ok(())
     };
-    let (ran, refused) = soon("both responses", async { tokio::join!(running, busy) }).await?;
+    let (ran, refused) = soon(
+        "both responses",
+        Box::pin(async { tokio::join!(running, busy) }),
+    )
+    .await?;
     refused?;
     ran?;
     create(&gateway, next).await?;

@@ -1,4 +1,5 @@
 //! The checks of Open Responses' compliance suite (seventeen, of 2026-04-24), from its specification, over the real Codex.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 use airlock_tests::images::{STILLS, data_url};
 use airlock_tests::{Gateway, ModelAnswer, ScriptedModel};
@@ -22,8 +23,8 @@ fn message(role: &str, content: impl Into<Value>) -> Value {
     json!({"type": "message", "role": role, "content": content.into()})
 }
 
-fn request(input: Value) -> Value {
-    json!({"model": "gpt-5.5", "input": input})
+fn request(input: impl Into<Value>) -> Value {
+    json!({"model": "gpt-5.5", "input": input.into()})
 }
 
 fn user(content: impl Into<Value>) -> Value {

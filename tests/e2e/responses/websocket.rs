@@ -340,7 +340,7 @@ async fn a_message_far_above_the_limit_is_refused_with_its_code() -> Result<()> 
         .settings("[limits]\nbody_bytes = \"64KiB\"")
         .over_fake(&fake)
         .await?;
-    let mut socket = Socket::open(&gateway).await?;
+    let socket = Socket::open(&gateway).await?;
     let large = Message::text("x".repeat(16 << 20));
     let (mut sink, mut stream) = socket.0.split();
     // The gateway refuses it by its head, while the client still writes.
