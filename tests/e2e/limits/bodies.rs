@@ -20,8 +20,11 @@ const AT_ONCE: Duration = Duration::from_secs(5);
 #[tokio::test]
 async fn a_response_repeats_a_large_request_without_a_fault() -> Result<()> {
     let fake = FakeCodex::start(Script::new())?;
-    let gateway = Gateway::over_fake(&fake).await?;
-    let body = json!({"model": "default", "input": "Hi", "stream": true, "instructions": "x".repeat(9 * MIB)});
+    let gateway = Gateway::with()
+        .settings("[sandbox]\nevent_bytes = \"1MiB\"")
+        .over_fake(&fake)
+        .await?;
+    let body = json!({"model": "default", "input": "Hi", "stream": true, "instructions": "x".repeat(2 * MIB)});
     let response = gateway
         .client()
         .request(reqwest::Method::POST, "/v1/responses")
@@ -32,7 +35,8 @@ async fn a_response_repeats_a_large_request_without_a_fault() -> Result<()> {
     let mut names = events
         .lines()
         .filter_map(|line| line.strip_prefix("event: "));
-    assert_eq!(names.next_back(), Some("response.completed"));
+    let shown: String = events.chars().take(500).collect();
+    assert_eq!(names.next_back(), Some("response.completed"), "{shown}");
     Ok(())
 }
 
