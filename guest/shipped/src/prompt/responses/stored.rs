@@ -387,7 +387,7 @@ fn unreadable_item(param: &str, item: &StoredItem, found: Option<&Problem>) -> P
         param.ends_with(".image_url")
     });
     if is_image {
-        let message = "the stored items have an image, and images are not stored: send the whole conversation in `input`";
+        let message = "the stored items have an image that cannot be read: send the whole conversation in `input`";
         return invalid(param, message);
     }
     let message = format!(

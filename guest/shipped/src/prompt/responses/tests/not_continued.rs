@@ -142,7 +142,7 @@ fn a_stored_image_is_not_sent_again() {
     assert_eq!(problem.code.as_deref(), Some("previous_response_not_found"));
     assert_eq!(
         problem.message,
-        "previous_response_id: the stored items have an image, and images are not stored: send the whole conversation in `input`"
+        "previous_response_id: the stored items have an image that cannot be read: send the whole conversation in `input`"
     );
     let body = json!({"model": "m", "input": [{"type": "item_reference", "id": "item_0"}]});
     let problem = planned(&with_loaded(&body, vec![], stored(&[image]))).unwrap_err();
