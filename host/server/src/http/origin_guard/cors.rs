@@ -15,7 +15,7 @@ const EXPOSED: HeaderValue = HeaderValue::from_static(
     "x-request-id, request-id, retry-after, openai-processing-ms, x-airlock-ignored, x-airlock-turn, x-airlock-rehearsal",
 );
 
-const METHODS: HeaderValue = HeaderValue::from_static("GET, POST, OPTIONS");
+const METHODS: HeaderValue = HeaderValue::from_static("GET, POST, DELETE, OPTIONS");
 
 /// Seconds for which a browser may cache a preflight.
 const MAX_AGE: HeaderValue = HeaderValue::from_static("600");
