@@ -23,6 +23,7 @@ use airlock_store::{
 use airlock_types::failure::Failure;
 use airlock_types::wit::{
     self, Loaded, LogPosition, ObjectChange, ObjectKeys, ObjectLock, ObjectPlace, ProblemKind,
+    StoredItem,
 };
 
 /// The client whose objects a request uses.
@@ -228,11 +229,29 @@ impl Objects {
             self.0.logs.remove(&client.owner, &key);
         }
         if let Some(connection) = &client.connection {
-            of_connection
-                .into_iter()
-                .for_each(|object| connection.put(object, Vec::new()));
+            for object in of_connection {
+                let base = self.base_items(client, object.base.as_ref()).await?;
+                connection.put(object, base);
+            }
         }
         Ok(())
+    }
+
+    /// The items of the object that a connection's object continues.
+    async fn base_items(
+        &self,
+        client: &ObjectClient,
+        base: Option<&String>,
+    ) -> Result<Vec<StoredItem>, Failure> {
+        let Some(base) = base else {
+            return Ok(Vec::new());
+        };
+        let keys = ObjectKeys {
+            objects: vec![base.clone()],
+            items: Vec::new(),
+        };
+        let mut objects = self.load(client, &keys).await?.objects;
+        Ok(objects.pop().map(|object| object.items).unwrap_or_default())
     }
 
     /// Interrupts the turn of a background response, and waits until its end is stored. Returns at once if there is none.

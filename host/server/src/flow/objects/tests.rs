@@ -136,6 +136,12 @@ async fn a_response_of_a_connection_is_found_there_alone() {
     next.end(Some(end(&["m4"], None))).await;
     let expected = shown("b", ObjectStatus::Ended, "ended", "m1 m2 m3 m4");
     assert_eq!(loaded(&objects, &client, &["b"]).await, [expected]);
+    // An immediate response continues it as a turn's does.
+    let warm = object("c", Some("b"), &["m5"], ObjectPlace::Connection);
+    let put = vec![ObjectChange::Put(warm)];
+    objects.change(&client, put).await.unwrap();
+    let expected = shown("c", ObjectStatus::Ended, "begun", "m1 m2 m3 m4 m5");
+    assert_eq!(loaded(&objects, &client, &["c"]).await, [expected]);
     let elsewhere = ObjectClient {
         connection: None,
         ..client
