@@ -121,20 +121,25 @@ impl ObjectRecorder {
     /// Writes the end of an object, and the items for another. Without the latter if they cannot be appended. Returns whether
     /// the end is stored.
     async fn write_end(&self, changes: Vec<ObjectChange>, append: Option<ObjectChange>) -> bool {
-        let mut all: Vec<_> = changes.iter().chain(&append).cloned().collect();
+        let own = changes.len();
+        let other = append.as_ref().map(|append| append.key().to_owned());
+        let mut all = changes;
+        all.extend(append);
         let mut attempts = 0;
         while !all.is_empty() {
             let Err(error) = self.write(all.clone()).await else {
                 return true;
             };
             tracing::warn!(%error, "cannot store a response");
-            let is_of_other = append.as_ref().is_some_and(|append| match &error {
-                StoreError::Absent { key } | StoreError::Limit { key, .. } => key == append.key(),
+            let is_of_other = match &error {
+                StoreError::Absent { key } | StoreError::Limit { key, .. } => {
+                    other.as_ref() == Some(key)
+                }
                 _ => false,
-            });
+            };
             attempts += 1;
-            if is_of_other && all.len() > changes.len() {
-                all.truncate(changes.len());
+            if is_of_other && all.len() > own {
+                all.truncate(own);
             } else if error == StoreError::Busy && attempts < ATTEMPTS {
                 sleep(PAUSE).await;
             } else {
