@@ -6,12 +6,13 @@ mod absorb; // new events, for the reply and the panel
 mod first_token; // the time to the first token
 mod piece; // its output
 mod sequence; // sequence numbers
+mod wait; // waiting for events
 
 use std::error::Error;
 use std::pin::Pin;
 use std::time::Duration;
 
-use tokio::time::{Instant, Sleep, sleep_until, timeout_at};
+use tokio::time::{Instant, Sleep, timeout_at};
 use tracing::Span;
 
 use self::first_token::FirstToken;
@@ -358,59 +359,11 @@ impl Pump {
         self.fan_out = None;
     }
 
-    /// Waits for events of the turns. True: it is time for a heartbeat first. The turn's task watches its timeout. Cancel
-    /// safe.
-    pub(super) async fn wait(&mut self) -> bool {
-        loop {
-            let due = self.last_sent + self.heartbeat;
-            let timer = self.heartbeat_timer.take();
-            let mut timer = timer.unwrap_or_else(|| Box::pin(sleep_until(due)));
-            let fired = tokio::select! {
-                biased;
-                () = self.receive() => false,
-                () = &mut timer => true,
-            };
-            if !fired {
-                self.heartbeat_timer = Some(timer);
-                return false;
-            }
-            // Pieces may have been sent since the timer was set.
-            if Instant::now() >= due {
-                // The next heartbeat is due in a full interval, even if this one is not taken.
-                self.last_sent = Instant::now();
-                return true;
-            }
-        }
-    }
-
-    /// Waits until a step can be taken. Cancel safe.
-    async fn receive(&mut self) {
-        let wake = self.fan_out.as_ref().and_then(|fan_out| fan_out.wake());
-        let (mut fresh, mut settled) = (std::mem::take(&mut self.fresh), Vec::new());
-        tokio::select! {
-            biased;
-            // Cancel safe: it appends only when it completes.
-            () = self.turns.receive(&mut fresh, &mut settled) => {}
-            () = until(wake) => {}
-        }
-        self.absorb(&mut fresh, settled);
-        fresh.clear();
-        self.fresh = fresh;
-    }
-
     /// The problem, with the cause that the turn reported.
     fn failure(&mut self, problem: Problem) -> Failure {
         Failure {
             problem,
             cause: self.cause.take(),
         }
-    }
-}
-
-/// Completes at this time, if there is one.
-async fn until(time: Option<Instant>) {
-    match time {
-        Some(time) => sleep_until(time).await,
-        None => std::future::pending().await,
     }
 }

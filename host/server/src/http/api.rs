@@ -6,7 +6,7 @@ use axum::extract::{RawPathParams, Request};
 use axum::http::{HeaderName, HeaderValue, StatusCode, Uri};
 use axum::response::Response;
 
-use super::dialect::ApiRoute;
+use super::dialect::{ApiRoute, Dialect};
 use super::failure::HttpError;
 use super::middleware::RequestInfo;
 use super::{AppState, json, sse};
@@ -51,12 +51,12 @@ pub(super) async fn serve(
         ("{}".to_owned(), MemoryShare::default())
     };
     let caller = Caller {
-        canary_key: info.shown_id,
+        canary_key: info.shown_id.clone(),
         client,
         metrics: info.metrics.clone(),
     };
     let parsed = ParsedRequest {
-        id: info.id,
+        id: info.id.clone(),
         arrived: info.arrived,
         caller,
         route: RequestRoute {
@@ -77,29 +77,29 @@ pub(super) async fn serve(
         },
     };
     let result = app.flow.start(parsed).await?;
-    let mut response = match result.body {
-        FlowBody::Stream(stream) => {
-            let open = info.metrics.open();
-            sse::response(sse::body(stream, route.dialect, open, info.exchange))
-        }
-        FlowBody::Log(reader) => {
-            let heartbeat = app.flow.heartbeat();
-            sse::response(sse::log_body(
-                reader,
-                route.dialect,
-                heartbeat,
-                info.exchange,
-            ))
-        }
-        FlowBody::Frames(frames) => sse::response(sse::whole_body(&frames)),
-        FlowBody::Json(body) => json::response(StatusCode::OK, body),
-    };
+    let mut response = response(result.body, route.dialect, &app, info);
     add_headers(
         &mut response,
         &result.ignored_parameters,
         result.continuation,
     );
     Ok(response)
+}
+
+/// The response with this body, without its headers.
+fn response(body: FlowBody, dialect: Dialect, app: &AppState, info: RequestInfo) -> Response {
+    match body {
+        FlowBody::Stream(stream) => {
+            let open = info.metrics.open();
+            sse::response(sse::body(stream, dialect, open, info.exchange))
+        }
+        FlowBody::Log(reader) => {
+            let heartbeat = app.flow.heartbeat();
+            sse::response(sse::log_body(reader, dialect, heartbeat, info.exchange))
+        }
+        FlowBody::Frames(frames) => sse::response(sse::whole_body(&frames)),
+        FlowBody::Json(body) => json::response(StatusCode::OK, body),
+    }
 }
 
 /// Adds the headers of what is ignored, and of how a turn continued.
