@@ -69,7 +69,7 @@ struct ConversationObject {
 }
 
 #[derive(Deserialize)]
-struct OutputItem {
+struct IdentifiedItem {
     id: String,
 }
 
@@ -96,7 +96,7 @@ pub(crate) fn output_items(response: &str) -> Vec<StoredItem> {
     let output = object.map(|object| object.output).unwrap_or_default();
     let item = |item: &RawValue| {
         let text = item.get();
-        let OutputItem { mut id } = serde_json::from_str(text).ok()?;
+        let IdentifiedItem { mut id } = serde_json::from_str(text).ok()?;
         // Some models' identifiers are longer than a key may be. Such an item cannot be referred to.
         id.truncate(id.floor_char_boundary(ID_AT_MOST));
         Some(StoredItem {

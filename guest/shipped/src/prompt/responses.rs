@@ -19,6 +19,7 @@ mod options;
 mod own_item;
 mod parameters;
 mod retrieve;
+mod storage;
 mod stored;
 #[cfg(test)]
 mod tests;

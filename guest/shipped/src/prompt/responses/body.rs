@@ -10,7 +10,8 @@ use super::echo::RequestEcho;
 use super::input::{InputItems, InputShape, stored_param};
 use super::options::{CandidateStreamShape, ConversationShape, IncludeShape, MetadataShape};
 use super::parameters::RESPONSES_PARAMETERS;
-use super::stored::{SettledStorage, StoredOptions};
+use super::storage::ResolvedStorage;
+use super::stored::StoredOptions;
 use super::text::{ResponseTextOptions, ResponseTextOptionsShape};
 use super::tool_choice::{ClientChoice, ClientChoiceShape};
 use super::tools::{ClientTool, ClientTools};
@@ -140,7 +141,7 @@ impl<'de> TurnRequestBody<'de> for ResponsesBody<'de> {
     }
 
     fn into_request(self, reader: &mut Reader<'_>) -> Result<NeutralRequest<'de>, Problem> {
-        let mut storage = self.stored.settle()?;
+        let mut storage = self.stored.resolve()?;
         let echo = self.echo(&storage);
         let stream = self.streams()?;
         let Some(model) = self.model else {
@@ -150,21 +151,16 @@ impl<'de> TurnRequestBody<'de> for ResponsesBody<'de> {
             return Err(missing("input", "give a string, or an array of items"));
         };
         self.stored.check(&input)?;
+        let compacts = self.compaction.is_none() && input.is_to_be_compacted;
+        self.stored
+            .check_conversation(compacts, self.generate != Some(false))?;
         let compaction = match self.compaction {
-            None if input.is_to_be_compacted && self.stored.conversation.is_some() => {
-                let message = "only allowed without a `compaction_trigger`: a conversation keeps its items; compact its items with POST /v1/responses/compact, and begin another";
-                return Err(invalid("conversation", message));
-            }
-            None if input.is_to_be_compacted => {
+            None if compacts => {
                 storage.detach();
                 Some(CompactionNotes::Response)
             }
             requested => requested,
         };
-        if self.generate == Some(false) && self.stored.conversation.is_some() {
-            let message = "only allowed without `generate: false`: add items with POST /v1/conversations/{conversation_id}/items";
-            return Err(invalid("conversation", message));
-        }
         let mut tools = self.tools.tools;
         tools.extend(input.tools);
         let renamed_tools = tools.iter().filter_map(ClientTool::renamed).collect();
@@ -257,7 +253,7 @@ impl ResponsesBody<'_> {
     }
 
     /// The members of the response that repeat the request, as JSON.
-    fn echo(&self, storage: &SettledStorage<'_>) -> String {
+    fn echo(&self, storage: &ResolvedStorage<'_>) -> String {
         RequestEcho {
             instructions: self.instructions.as_deref(),
             tools: &self.tools.echo,

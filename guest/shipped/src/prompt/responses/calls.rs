@@ -88,7 +88,7 @@ fn read_call<'de, A: MapAccess<'de>>(
 }
 
 /// A `function_call_output` or `custom_tool_call_output` item.
-pub(super) struct OutputItem;
+pub(super) struct CallOutputItem;
 
 /// The output of a call.
 pub(super) struct CallOutput<'de> {
@@ -96,7 +96,7 @@ pub(super) struct CallOutput<'de> {
     pub(super) parts: Vec<ContentPart<'de>>,
 }
 
-impl<'de> JsonShape<'de> for OutputItem {
+impl<'de> JsonShape<'de> for CallOutputItem {
     type Value = CallOutput<'de>;
     const EXPECTED: &'static str = "an item object";
 

@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 
 use super::custom_tool::CustomFormat;
-use super::stored::SettledStorage;
+use super::storage::ResolvedStorage;
 use super::text::{ResponseTextFormat, ResponseTextOptions};
 use super::tool_choice::{ClientChoice, NamedTool};
 use super::tools::FlatTool;
@@ -23,7 +23,7 @@ pub(super) struct RequestEcho<'a> {
     pub(super) metadata: &'a [(Cow<'a, str>, Cow<'a, str>)],
     pub(super) safety_identifier: Option<&'a str>,
     pub(super) prompt_cache_key: Option<&'a str>,
-    pub(super) storage: &'a SettledStorage<'a>,
+    pub(super) storage: &'a ResolvedStorage<'a>,
 }
 
 /// Members whose values do not depend on the request.
@@ -77,7 +77,7 @@ pub(super) fn push_metadata(out: &mut String, metadata: &[(Cow<'_, str>, Cow<'_,
 }
 
 /// Appends the members that say how the response is stored, and what it continues.
-fn push_storage(out: &mut String, storage: &SettledStorage<'_>) {
+fn push_storage(out: &mut String, storage: &ResolvedStorage<'_>) {
     out.push_str(r#","store":"#);
     push_boolean(out, storage.is_stored());
     out.push_str(r#","background":"#);

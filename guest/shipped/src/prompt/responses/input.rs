@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use serde::de::{self, SeqAccess};
 
-use super::calls::{CallItem, OutputItem};
+use super::calls::{CallItem, CallOutputItem};
 use super::compaction;
 use super::message::MessageItem;
 use super::opaque::{COMPACTION, OpaqueShape, REASONING, WEB_SEARCH_CALL};
@@ -241,7 +241,7 @@ impl<'de> InputItems<'de> {
                 self.note_mismatch(added);
             }
             Some("function_call_output" | "custom_tool_call_output") => {
-                let output = object.read(reader, OutputItem)?;
+                let output = object.read(reader, CallOutputItem)?;
                 self.in_reply = false;
                 let parts = result_parts(output.parts);
                 let added = self.conversation.add_result(&output.call, parts, position);

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use serde::de::{self, SeqAccess};
 use serde_json::value::RawValue;
 
-use super::calls::OutputItem;
+use super::calls::CallOutputItem;
 use super::input::InputItems;
 use super::item_members::ItemMembers;
 use crate::bindings::airlock::policy::types::StoredItem;
@@ -19,7 +19,7 @@ use crate::prompt::typed::TypedObject;
 const ITEMS_AT_MOST: usize = 20;
 
 /// The most bytes of an item's identifier. The host takes more, but a path has it too.
-const ID_AT_MOST: usize = 128;
+const NEW_ID_AT_MOST: usize = 128;
 
 /// `items`: at most 20.
 pub(super) struct NewItemsShape;
@@ -72,7 +72,7 @@ impl<'de> NewItem<'de> {
         match kind {
             // Its call may be in the conversation already.
             Some("function_call_output" | "custom_tool_call_output") => {
-                object.read(reader, OutputItem)?;
+                object.read(reader, CallOutputItem)?;
             }
             Some("item_reference" | "compaction_trigger") => {
                 let message = "cannot be stored: send the item itself";
@@ -113,7 +113,7 @@ impl<'de> NewItem<'de> {
 /// Whether a client's text can be the identifier of an item, which is a segment of paths.
 pub(super) fn is_identifier(text: &str) -> bool {
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-');
-    (1..=ID_AT_MOST).contains(&text.len()) && text.bytes().all(fits)
+    (1..=NEW_ID_AT_MOST).contains(&text.len()) && text.bytes().all(fits)
 }
 
 /// The prefix of identifiers of items of this type.

@@ -32,7 +32,7 @@ pub const RESPONSES_PARAMETERS: &[Parameter] = &[
     Parameter::row("type", Values::Text, Honoured, "on a WebSocket: `response.create`, required. Over HTTP it is ignored and named"),
     Parameter::row("stream_id", Values::Text, Honoured, "on a WebSocket: each event of the response repeats it. Over HTTP it is ignored and named"),
     // Accepted.
-    Parameter::row("truncation", Values::OneOf(&["auto", "disabled"]), Accepted, "nothing is cut out of the input; the response says `disabled`"),
+    Parameter::row("truncation", Values::OneOf(&["auto", "disabled"]), Accepted, "nothing is cut out of the input; the response has `disabled`"),
     Parameter::row("user", Values::Text, Accepted, "for OpenAI's own records"),
     Parameter::row("client_metadata", Values::Object, Accepted, "for OpenAI's own records"),
     Parameter::row("prompt_cache_retention", Values::Text, Accepted, "Codex chooses its own"),

@@ -1,22 +1,18 @@
-//! What a request has of stored responses: what it continues, what it refers to, and how its own response is stored.
+//! What a request has of stored responses: what it continues, and the items to which it refers.
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
 
 use super::conversations::FORMAT as CONVERSATION_FORMAT;
 use super::input::InputItems;
 use super::own_item::OwnItem;
-use crate::RESPONSES_DIALECT;
+use super::storage::ResolvedStorage;
 use crate::bindings::airlock::policy::types::{
-    Context, Loaded, NewObject, ObjectKeys, ObjectLock, ObjectPlace, ObjectStatus, Problem,
-    ProblemKind, Request, StoredItem, StoredObject, Transport,
+    Loaded, ObjectKeys, ObjectPlace, ObjectStatus, Problem, ProblemKind, Request, StoredItem,
+    StoredObject, Transport,
 };
-use crate::notes::{ResponsesNotes, StoredNotes};
 use crate::problem::coded;
 use crate::prompt::problems::{invalid, problem, quoted};
-use crate::prompt::request::ResponseStorage;
-use crate::stored_response::{ID_AT_MOST, RESPONSE_FORMAT, ResponseHead, response_id, seed};
-use crate::translate::queued_response;
+use crate::stored_response::{ID_AT_MOST, RESPONSE_FORMAT, ResponseHead, seed};
 
 /// The most items to which a request may refer.
 const REFERENCES_AT_MOST: usize = 1_000;
@@ -33,22 +29,6 @@ pub(super) struct StoredOptions<'de> {
     pub(super) background: bool,
     pub(super) previous: Option<Cow<'de, str>>,
     pub(super) conversation: Option<Cow<'de, str>>,
-}
-
-/// How the response of a request is stored, once everything is checked.
-pub(super) struct SettledStorage<'de> {
-    /// None if the response is not stored.
-    place: Option<ObjectPlace>,
-    background: bool,
-    pub(super) previous: Option<Cow<'de, str>>,
-    pub(super) conversation: Option<Cow<'de, str>>,
-    /// Items that the response has because it cannot continue the object that they are of.
-    copied: &'de [StoredItem],
-    /// Whether the object continues that of `previous`.
-    has_base: bool,
-    /// Whether the object has no items but those of the output.
-    is_detached: bool,
-    request: Option<&'de Request>,
 }
 
 impl<'de> StoredOptions<'de> {
@@ -147,18 +127,19 @@ impl<'de> StoredOptions<'de> {
         Ok(Some(ObjectKeys { objects, items }))
     }
 
-    /// Checks that what the request continues was found and has ended. Returns whether it is in the memory of the
-    /// connection.
-    fn check_base(&self) -> Result<bool, Problem> {
+    /// The place of what the request continues, which must have been found and have ended.
+    fn base_place(&self) -> Result<Option<ObjectPlace>, Problem> {
         if let Some(id) = &self.conversation {
             let object = self.object().filter(|object| object.key == **id);
             return match object {
-                Some(object) if object.format == CONVERSATION_FORMAT => Ok(false),
+                Some(object) if object.format == CONVERSATION_FORMAT => {
+                    Ok(Some(ObjectPlace::Store))
+                }
                 _ => Err(self.conversation_not_found(id)),
             };
         }
         let Some(id) = &self.previous else {
-            return Ok(false);
+            return Ok(None);
         };
         let object = self.object().filter(|object| object.key == **id);
         let object = object.filter(|object| object.format == RESPONSE_FORMAT);
@@ -179,7 +160,8 @@ impl<'de> StoredOptions<'de> {
             _ if head.conversation.is_some() => {
                 "this response belongs to a conversation: continue that with `conversation`"
             }
-            _ => return Ok(!head.store),
+            _ if head.store => return Ok(Some(ObjectPlace::Store)),
+            _ => return Ok(Some(ObjectPlace::Connection)),
         };
         Err(invalid("previous_response_id", message))
     }
@@ -249,20 +231,40 @@ impl<'de> StoredOptions<'de> {
 
     /// Checks what the request continues.
     pub(super) fn check(&self, input: &InputItems<'de>) -> Result<(), Problem> {
-        self.check_base()?;
+        self.base_place()?;
         match input.references.first() {
             Some((index, id)) => Err(item_not_found(*index, id)),
             None => input.check(),
         }
     }
 
+    /// Checks that the request, which `compacts` its input or `generates` a response, does nothing that its conversation
+    /// cannot record.
+    pub(super) fn check_conversation(
+        &self,
+        compacts: bool,
+        generates: bool,
+    ) -> Result<(), Problem> {
+        if self.conversation.is_none() {
+            return Ok(());
+        }
+        let message = if compacts {
+            "only allowed without a `compaction_trigger`: a conversation keeps its items; compact its items with POST /v1/responses/compact, and begin another"
+        } else if !generates {
+            "only allowed without `generate: false`: add items with POST /v1/conversations/{conversation_id}/items"
+        } else {
+            return Ok(());
+        };
+        Err(invalid("conversation", message))
+    }
+
     /// How the response is stored.
-    pub(super) fn settle(&self) -> Result<SettledStorage<'de>, Problem> {
-        let on_connection = self.check_base()?;
+    pub(super) fn resolve(&self) -> Result<ResolvedStorage<'de>, Problem> {
+        let base = self.base_place()?;
         let place = self.place()?;
         // An object in the store outlives the connection, and so must not continue one that does not.
-        let copies = on_connection && place == Some(ObjectPlace::Store);
-        Ok(SettledStorage {
+        let copies = base == Some(ObjectPlace::Connection) && place == Some(ObjectPlace::Store);
+        Ok(ResolvedStorage {
             place,
             background: self.background,
             previous: self.previous.clone(),
@@ -272,102 +274,6 @@ impl<'de> StoredOptions<'de> {
             is_detached: false,
             request: self.request,
         })
-    }
-}
-
-impl<'de> SettledStorage<'de> {
-    /// Whether the response is in the store, as its `store` says.
-    pub(super) fn is_stored(&self) -> bool {
-        self.place == Some(ObjectPlace::Store)
-    }
-
-    pub(super) fn is_in_background(&self) -> bool {
-        self.background
-    }
-
-    /// Stores the response without the items before it and those of the request, which its output replaces.
-    pub(super) fn detach(&mut self) {
-        self.has_base = false;
-        self.copied = &[];
-        self.is_detached = true;
-    }
-
-    /// The note for the reply. None if the response is not stored.
-    pub(super) fn notes(&self) -> Option<StoredNotes> {
-        self.place.map(|_| StoredNotes {
-            background: self.background,
-            conversation: self.conversation.clone().map(Cow::into_owned),
-        })
-    }
-
-    /// The object of the response, for which the request has these items of its own.
-    pub(super) fn into_storage(
-        self,
-        own: Vec<OwnItem<'de>>,
-        model: &str,
-        notes: &ResponsesNotes,
-    ) -> ResponseStorage {
-        let (Some(place), Some(request)) = (self.place, self.request) else {
-            return ResponseStorage::default();
-        };
-        let seed = seed(&request.id, &request.seed);
-        let background = self
-            .background
-            .then(|| queued_response(&context(request, model), notes));
-        let own = if self.is_detached { Vec::new() } else { own };
-        let chain = request.loaded.iter().flat_map(|loaded| &loaded.objects);
-        let chain = chain.flat_map(|object| &object.items);
-        let mut taken: BTreeSet<&str> = chain.map(|item| item.id.as_str()).collect();
-        let ids: Vec<_> = own
-            .iter()
-            .map(OwnItem::identifier)
-            .map(|id| id.map(Cow::into_owned))
-            .collect();
-        let kept: Vec<bool> = ids
-            .iter()
-            .map(|id| id.as_deref().is_some_and(|id| taken.insert(id)))
-            .collect();
-        let own = own.into_iter().zip(&kept).enumerate();
-        let own = own.map(|(index, (item, is_kept))| item.into_stored(seed, index, *is_kept));
-        let object = NewObject {
-            key: response_id(seed),
-            format: RESPONSE_FORMAT.to_owned(),
-            base: self.previous.filter(|_| self.has_base).map(Cow::into_owned),
-            // Without background, the object is created with the head of its end.
-            head: background
-                .as_deref()
-                .map(crate::stored_response::head)
-                .unwrap_or_default(),
-            items: self.copied.iter().cloned().chain(own).collect(),
-            place,
-        };
-        ResponseStorage {
-            object: Some(object),
-            background,
-            lock: self.conversation.map(|conversation| ObjectLock {
-                key: conversation.into_owned(),
-                busy: Problem {
-                    param: Some("conversation".to_owned()),
-                    ..coded(
-                        ProblemKind::InvalidRequest,
-                        "conversation_locked",
-                        "another response uses this conversation: send the request again once that has ended".to_owned(),
-                    )
-                },
-            }),
-        }
-    }
-}
-
-/// The context of a response that is written before its turn begins, or without one.
-pub(super) fn context(request: &Request, model: &str) -> Context {
-    Context {
-        id: request.id.clone(),
-        arrived: request.arrived,
-        dialect: RESPONSES_DIALECT.to_owned(),
-        model: model.to_owned(),
-        notes: String::new(),
-        seed: request.seed.clone(),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Requests with `generate: false`: they are answered without a turn, and stored for the requests that continue them.
 
-use super::stored::context;
+use super::storage::context;
 use crate::bindings::airlock::policy::types::{ImmediateResponse, ObjectChange, Request};
 use crate::notes::DialectNotes;
 use crate::prompt::request::NeutralRequest;
