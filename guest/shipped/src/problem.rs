@@ -96,9 +96,9 @@ pub(crate) fn generic(problem: &Problem) -> &'static str {
     }
 }
 
-/// Of the problems of turns none of which has answered, the one that tells the client most: what the request did wrong, before
+/// Of the problems of turns none of which has answered, the most specific: what the request did wrong, before
 /// what the gateway could do better. The first of equal ones.
-pub(crate) fn most_telling<'a>(
+pub(crate) fn most_specific<'a>(
     problems: impl IntoIterator<Item = &'a Problem>,
 ) -> Option<&'a Problem> {
     problems

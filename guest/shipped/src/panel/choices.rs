@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::bindings::airlock::policy::types::{Ending, Problem};
 use crate::bindings::exports::airlock::policy::synthesize::Verdict;
-use crate::problem::{most_telling, turn_interrupted};
+use crate::problem::{most_specific, turn_interrupted};
 
 /// Waits until the turn of each choice has ended.
 #[derive(Debug)]
@@ -38,7 +38,7 @@ impl ChoicesPanel {
             return Verdict::Wait(None);
         }
         let problems: Option<Vec<&Problem>> = self.settled.values().map(Option::as_ref).collect();
-        match problems.and_then(most_telling) {
+        match problems.and_then(most_specific) {
             Some(problem) => Verdict::Fail(problem.clone()),
             None => Verdict::Complete,
         }

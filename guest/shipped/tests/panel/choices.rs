@@ -63,7 +63,7 @@ fn unknown_and_repeated_ends_have_no_effect() {
 }
 
 #[test]
-fn if_all_fail_the_most_telling_problem_is_reported() {
+fn if_all_fail_the_most_specific_problem_is_reported() {
     use ProblemKind::{InvalidRequest, Overloaded, RateLimited, Timeout, Upstream};
     let cases: [(&[(ProblemKind, &str)], &str); 5] = [
         (&[(Upstream, "a"), (Upstream, "b")], "a"),

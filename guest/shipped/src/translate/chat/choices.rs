@@ -6,7 +6,7 @@ use super::stream::{self, ChatStream};
 use crate::bindings::airlock::policy::types::{Ending, Event, EventKind, Problem};
 use crate::bindings::exports::airlock::policy::translate::{Closing, Frame, Output};
 use crate::notes::PlanNotes;
-use crate::problem::{most_telling, turn_interrupted};
+use crate::problem::{most_specific, turn_interrupted};
 use crate::translate::ending::FinishReason;
 use crate::translate::heading::Heading;
 use crate::translate::reply_state::ReplyState;
@@ -113,7 +113,7 @@ impl Choices {
             return None;
         }
         let problems = ends().filter_map(|end| end.as_ref().err());
-        Some(most_telling(problems).map_or_else(turn_interrupted, Problem::clone))
+        Some(most_specific(problems).map_or_else(turn_interrupted, Problem::clone))
     }
 
     fn body(&self) -> String {
